@@ -1,0 +1,1 @@
+"""Errors, status words, precision and the door where pytrees become flat arrays."""

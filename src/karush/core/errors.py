@@ -1,0 +1,42 @@
+"""Every exception that karush raises on purpose.
+
+```
+KarushError
+├── ProblemError (ValueError)      what the user handed in cannot be a problem
+│   ├── TraceError                 a user's function cannot be traced by JAX, or returns the wrong thing
+│   └── PrecisionError             float32 data where float64 is needed
+├── OptionError (TypeError)        an unknown or impossible option or method
+├── BackendMissing (ImportError)   a solver that is not installed
+└── FileError (ValueError)         a problem file or point file that cannot be read
+```
+
+A message names the argument, its value, the condition that it violates, and the cure.
+"""
+
+
+class KarushError(Exception):
+    """Root of the tree."""
+
+
+class ProblemError(KarushError, ValueError):
+    """The objective, start, bounds, constraints or scales do not make a problem."""
+
+
+class TraceError(ProblemError):
+    """A user's function cannot be traced by JAX, or does not return what its place asks for."""
+
+
+class PrecisionError(ProblemError):
+    """Single-precision data would silently limit a double-precision answer."""
+
+
+class OptionError(KarushError, TypeError):
+    """An option or method that does not exist, or a value it cannot take."""
+
+
+class BackendMissing(KarushError, ImportError):
+    """The package of the chosen solver is not installed."""
+
+
+class FileError(KarushError, ValueError):
+    """A problem file or point file that cannot be read as one."""

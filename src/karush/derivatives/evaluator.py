@@ -1,0 +1,172 @@
+"""Values and exact derivatives of a problem, from one traced program, in one compiled call.
+
+With the weights ``w = (σ, y)`` and ``F = (f, c): R^n -> R^(1+m)`` a call returns
+
+```
+F(x)         (1+m,)
+J(x)         (1+m, n)   the gradient of f above the Jacobian of c
+H(x, w)      (n, n)     Hessian of  σ f + yᵀc,  the Jacobian of its gradient
+```
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+
+from karush.core.precision import float64
+from karush.derivatives.sparsity import Pattern, detect, dense_pattern
+
+SPARSE_FROM = 60
+"""From this many variables on, patterns are looked for; below, the n-column product is as fast (see docs/solver.md)."""
+UNFUSED_FROM = 120
+"""Equations of a program from which XLA's fusion is left out: one kernel of thousands of scalar operations takes LLVM
+minutes (HS25: 114 s fused, 4 s not), while the operations by themselves cost 20 to 100 µs a call."""
+
+
+class Evaluation(NamedTuple):
+    """f, c and their derivatives at one point; NumPy float64 arrays, not to be written to."""
+
+    value: float
+    gradient: np.ndarray
+    """(n,)"""
+    rows: np.ndarray
+    """(m,)"""
+    jacobian: np.ndarray
+    """(m, n)"""
+    hessian: np.ndarray
+    """(n, n) of σ f + yᵀc"""
+
+
+class SparseEvaluation(NamedTuple):
+    """As `Evaluation`, with the entries of the patterns instead of the matrices."""
+
+    value: float
+    gradient: np.ndarray
+    rows: np.ndarray
+    jacobian_data: np.ndarray
+    """aligned with `Evaluator.jacobian_pattern`"""
+    hessian_data: np.ndarray
+    """aligned with `Evaluator.hessian_pattern`, the lower triangle"""
+
+
+class Evaluator:
+    """Compiled derivatives of a traced program ``(x, *params) -> (f, c)``; the user's functions are not called again.
+
+    Parameters
+    ----------
+    closed_jaxpr
+        The traced program.
+    param_leaves
+        Leaves of the parameters, one array each.
+    inside
+        A point (n,) well inside the bounds, for nothing but its shape and type.
+    """
+
+    def __init__(self, closed_jaxpr: Any, param_leaves: list[Any], m: int):
+        self.closed_jaxpr = closed_jaxpr
+        self.param_leaves = param_leaves
+        self.n = closed_jaxpr.in_avals[0].shape[0]
+        self.m = m
+        self.calls = 0
+        options = {"xla_disable_hlo_passes": "fusion"} if len(closed_jaxpr.eqns) >= UNFUSED_FROM else None
+        self.pattern: Pattern | None = detect(self.program, self.n, m, param_leaves) if self.n >= SPARSE_FROM else None
+        self.compiler_options = options
+        self._dense = jax.jit(self.derivatives, compiler_options=options)
+        self._sparse = jax.jit(self.compressed, compiler_options=options)
+        self._values = jax.jit(self.program, compiler_options=options)
+
+    def program(self, x: Any, *params: Any) -> Any:
+        """F(x) = (f, c), (1+m,), in a trace."""
+        value, rows = jax.extend.core.jaxpr_as_fun(self.closed_jaxpr)(x, *params)
+        return jnp.concatenate([jnp.reshape(value, (1,)), rows])
+
+    def derivatives(self, x: Any, weights: Any, *params: Any) -> tuple[Any, Any, Any]:
+        """``F (1+m,), J (1+m, n), H (n, n)`` in a trace; `weights` (1+m,) is (σ, y)."""
+        if self.pattern is None:
+            return self._dense_columns(x, weights, params)
+        values, gradient, jacobian_data, hessian_data = self.compressed(x, weights, *params)
+        pattern = self.pattern
+        jacobian = jnp.zeros((self.m, self.n)).at[pattern.jacobian.rows, pattern.jacobian.cols].set(jacobian_data)
+        hessian = jnp.zeros((self.n, self.n)).at[pattern.hessian.rows, pattern.hessian.cols].set(hessian_data)
+        return values, jnp.concatenate([gradient[None], jacobian]), hessian
+
+    def _dense_columns(self, x: Any, weights: Any, params: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        def gradient_and_values(x: Any) -> tuple[Any, Any]:
+            values, pullback = jax.vjp(lambda x: self.program(x, *params), x)
+            return pullback(weights)[0], values
+
+        def column(direction: Any) -> tuple[Any, Any, Any]:
+            (_, values), (hessian, jacobian) = jax.jvp(gradient_and_values, (x,), (direction,))
+            return values, jacobian, hessian
+
+        return jax.vmap(column, out_axes=(None, 1, 1))(jnp.eye(self.n))
+
+    def compressed(self, x: Any, weights: Any, *params: Any) -> tuple[Any, Any, Any, Any]:
+        """F, ∇f, and the entries of J and of all of H in the order of the pattern, in a trace."""
+        if self.pattern is None:
+            values, jacobian, hessian = self._dense_columns(x, weights, params)
+            return values, jacobian[0], jacobian[1:].ravel(), hessian.ravel()
+
+        def fun(x: Any) -> Any:
+            return self.program(x, *params)
+
+        values, pullback = jax.vjp(fun, x)
+        gradient = pullback(jnp.zeros(1 + self.m).at[0].set(1.0))[0]
+        jacobian_data = self.pattern.jacobian_data(lambda x: fun(x)[1:], x)
+        hessian_data = self.pattern.hessian_data(lambda x: jnp.vdot(weights, fun(x)), x)
+        return values, gradient, jacobian_data, hessian_data
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, weight: float = 1.0) -> Evaluation:
+        """Everything at x (n,), with the Hessian of ``weight f + yᵀc``."""
+        self.calls += 1
+        with float64():
+            values, jacobian, hessian = self._dense(x, np.concatenate(([weight], y)), *self.param_leaves)
+        values, jacobian = np.asarray(values), np.asarray(jacobian)
+        return Evaluation(float(values[0]), jacobian[0], values[1:], jacobian[1:], np.asarray(hessian))
+
+    def values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """f(x) and c(x) (m,)."""
+        with float64():
+            values = np.asarray(self._values(x, *self.param_leaves))
+        return float(values[0]), values[1:]
+
+    def sparse(self, x: np.ndarray, y: np.ndarray, weight: float = 1.0) -> SparseEvaluation:
+        """Everything at x (n,), matrices as entries of `jacobian_pattern` and `hessian_pattern`."""
+        self.calls += 1
+        with float64():
+            out = self._sparse(x, np.concatenate(([weight], y)), *self.param_leaves)
+        values, gradient, jacobian_data, hessian_data = (np.asarray(part) for part in out)
+        return SparseEvaluation(
+            float(values[0]), gradient, values[1:], jacobian_data, hessian_data[self._lower_triangle()]
+        )
+
+    @property
+    def jacobian_pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column indices of the entries of J that can be nonzero."""
+        if self.pattern is None:
+            return dense_pattern(self.m, self.n)
+        return self.pattern.jacobian.rows, self.pattern.jacobian.cols
+
+    @property
+    def hessian_pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column indices, row >= column, of the entries of H that can be nonzero."""
+        rows, cols = self._full_hessian_pattern()
+        keep = self._lower_triangle()
+        return rows[keep], cols[keep]
+
+    def _full_hessian_pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.pattern is None:
+            return dense_pattern(self.n, self.n)
+        return self.pattern.hessian.rows, self.pattern.hessian.cols
+
+    def _lower_triangle(self) -> np.ndarray:
+        rows, cols = self._full_hessian_pattern()
+        return np.flatnonzero(rows >= cols)
+
+    def traced(self) -> Callable[..., tuple[Any, Any, Any]]:
+        """`derivatives`, for a driver that compiles the whole solve."""
+        return self.derivatives

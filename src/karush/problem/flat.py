@@ -1,0 +1,247 @@
+"""A problem as every solver, backend and certificate sees it: one flat x, one flat vector of rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from karush.core.errors import ProblemError, TraceError
+from karush.core.precision import as_float64, float64, require_float64
+from karush.core.pytrees import Door, open_door, ravel_traced
+from karush.problem.bounds import read_bounds
+from karush.problem.constraints import Constraint
+from karush.problem.problem import Problem
+
+
+@dataclass(frozen=True)
+class FlatProblem:
+    """minimise f(x) subject to ``row_lower <= c(x) <= row_upper`` and ``lower <= x <= upper``; all arrays float64."""
+
+    door: Door
+    x0: np.ndarray
+    """(n,) start as the user gave it"""
+    lower: np.ndarray
+    """(n,) -inf where there is none"""
+    upper: np.ndarray
+    """(n,) +inf where there is none"""
+    row_lower: np.ndarray
+    """(m,)"""
+    row_upper: np.ndarray
+    """(m,)"""
+    variable_names: tuple[str, ...]
+    row_names: tuple[str, ...]
+    constraint_names: tuple[str, ...]
+    row_owner: np.ndarray
+    """(m,) index into `constraint_names`"""
+    row_shapes: tuple[tuple[int, ...], ...]
+    """shape of each constraint's rows, as the user's function returned them (raveled for a pytree)"""
+    maximize: bool
+    """the user's objective is maximised; f here is its negative"""
+    promises: frozenset[str]
+    params: Any
+    x_scale: np.ndarray | None
+    f_scale: float | None
+    row_scale: np.ndarray | None
+    """(m,) or None; zero where the user gave none"""
+    closed_jaxpr: Any
+    """traced program: flat x (n,) and the leaves of params -> f (), c (m,)"""
+
+    @property
+    def n(self) -> int:
+        return self.x0.size
+
+    @property
+    def m(self) -> int:
+        return self.row_lower.size
+
+    @property
+    def param_leaves(self) -> list[Any]:
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(self.params)]
+
+    def projected(self, x: np.ndarray) -> np.ndarray:
+        """`x` clipped to the bounds."""
+        return np.clip(x, self.lower, self.upper)
+
+    def with_params(self, params: Any) -> "FlatProblem":
+        """The same traced program with other parameter values of the same structure, shapes and types."""
+        old, new = jax.tree.flatten(self.params), jax.tree.flatten(params)
+        shapes = [(np.shape(leaf), np.result_type(leaf)) for leaf in old[0]]
+        if old[1] != new[1] or shapes != [(np.shape(leaf), np.result_type(leaf)) for leaf in new[0]]:
+            raise ProblemError(
+                f"params has another structure, shape or type than the problem was prepared with ({old[1]}, {shapes}); "
+                "prepare the problem anew"
+            )
+        return replace(self, params=params)
+
+
+def flatten(problem: Problem) -> FlatProblem:
+    """Trace the user's functions, once, and lay the problem out flat.
+
+    Raises
+    ------
+    ProblemError
+        naming the argument that is wrong, its value and the cure; `TraceError` and `PrecisionError` among them.
+    """
+    door, x0 = open_door(problem.x0, "x0")
+    names = door.names()
+    if not np.all(np.isfinite(x0)):
+        worst = int(np.flatnonzero(~np.isfinite(x0))[0])
+        raise ProblemError(f"x0 at {names[worst]} is {x0[worst]}; every entry of the start must be finite")
+    lower, upper = read_bounds(problem.bounds, door, names)
+    constraints: tuple[Constraint, ...] = tuple(problem.constraints)  # type: ignore[arg-type]
+    labels = tuple(c.name or f"constraint {i}" for i, c in enumerate(constraints))
+    program = _Program(problem, constraints, labels, door)
+    with float64():
+        leaves, treedef = jax.tree.flatten(problem.params)
+        leaves = [np.asarray(leaf) for leaf in leaves]
+        closed_jaxpr = jax.make_jaxpr(lambda x, *p: program(x, treedef.unflatten(p)))(x0, *leaves)
+    require_float64(closed_jaxpr, "the objective or a constraint")
+    shapes = program.shapes
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    limits = [_limits(c, label, shape) for c, label, shape in zip(constraints, labels, shapes, strict=True)]
+    row_lower = np.concatenate([low for low, _ in limits]) if limits else np.zeros(0)
+    row_upper = np.concatenate([up for _, up in limits]) if limits else np.zeros(0)
+    x_scale, f_scale, row_scale = _scales(problem, door, labels, sizes)
+    return FlatProblem(
+        door=door,
+        x0=x0,
+        lower=lower,
+        upper=upper,
+        row_lower=row_lower,
+        row_upper=row_upper,
+        variable_names=names,
+        row_names=tuple(n for label, shape in zip(labels, shapes, strict=True) for n in _row_names(label, shape)),
+        constraint_names=labels,
+        row_owner=np.repeat(np.arange(len(labels)), sizes),
+        row_shapes=tuple(shapes),
+        maximize=problem.maximize,
+        promises=frozenset({"convex"} if problem.convex else ()),
+        params=problem.params,
+        x_scale=x_scale,
+        f_scale=f_scale,
+        row_scale=row_scale,
+        closed_jaxpr=closed_jaxpr,
+    )
+
+
+class _Program:
+    """flat x, params -> (f, c): the one place where the user's functions are called; notes the rows' shapes."""
+
+    def __init__(self, problem: Problem, constraints: tuple[Constraint, ...], labels: tuple[str, ...], door: Door):
+        self.problem, self.constraints, self.labels, self.door = problem, constraints, labels, door
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, x: Any, params: Any) -> tuple[Any, Any]:
+        tree = self.door.unravel(x)
+        arguments = (tree,) if self.problem.params is None else (tree, params)
+        value = _traced(self.problem.objective, arguments, "the objective")
+        value = _scalar(value)
+        self.shapes = []
+        parts = []
+        for constraint, label in zip(self.constraints, self.labels, strict=True):
+            label = f"constraint {label!r}"
+            out = _traced(constraint.function, (x,) if constraint.flat else arguments, label)
+            leaves = jax.tree.leaves(out)
+            if not leaves or not all(_is_real(leaf) for leaf in leaves):
+                raise TraceError(f"{label} returned {out!r:.80}; it must return floating-point rows")
+            self.shapes.append(jnp.shape(leaves[0]) if len(leaves) == 1 else (sum(jnp.size(leaf) for leaf in leaves),))
+            parts.append(jnp.asarray(ravel_traced(out), dtype=jnp.float64))
+        rows = jnp.concatenate(parts) if parts else jnp.zeros(0)
+        return (-value if self.problem.maximize else value), rows
+
+
+def _traced(function: Callable[..., Any], arguments: tuple[Any, ...], label: str) -> Any:
+    try:
+        return function(*arguments)
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        raise TraceError(
+            f"{label} cannot be traced by JAX: {str(error).splitlines()[0]} "
+            "Write it with jax.numpy instead of numpy or math, jnp.where instead of if, jax.lax loops instead of while."
+        ) from error
+    except ProblemError:
+        raise
+    except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+        error.add_note(f"karush: raised while tracing {label}, called with {len(arguments)} argument(s)")
+        raise
+
+
+def _scalar(value: Any) -> Any:
+    leaves = jax.tree.leaves(value)
+    if len(leaves) != 1 or not _is_real(leaves[0]) or jnp.shape(leaves[0]) != ():
+        shape = [jnp.shape(leaf) for leaf in leaves if hasattr(leaf, "shape")]
+        raise TraceError(
+            f"the objective returned {value!r:.80} of shape {shape[0] if len(shape) == 1 else shape}; "
+            "it must return one real number of shape (): reduce it, for example with jnp.sum, or index it"
+        )
+    return jnp.asarray(leaves[0], dtype=jnp.float64) if _is_weak_int(leaves[0]) else leaves[0] * 1.0
+
+
+def _is_weak_int(leaf: Any) -> bool:
+    return jnp.result_type(leaf).kind in "iu"
+
+
+def _is_real(leaf: Any) -> bool:
+    try:
+        return jnp.result_type(leaf).kind in "fiu"
+    except TypeError:
+        return False
+
+
+def _limits(constraint: Constraint, label: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    sides = []
+    for side, missing in (("lower", -np.inf), ("upper", np.inf)):
+        given = getattr(constraint, side)
+        values = np.array(missing) if given is None else as_float64(given, f"{side} of constraint {label!r}")
+        try:
+            sides.append(np.broadcast_to(values, shape).ravel().copy())
+        except ValueError:
+            raise ProblemError(
+                f"constraint {label!r} returned rows of shape {shape}, but its {side} limit has shape {values.shape}; "
+                "give a scalar or an array that broadcasts to the rows"
+            ) from None
+    lower, upper = sides
+    bad = np.isnan(lower) | np.isnan(upper) | (lower > upper) | (lower == np.inf) | (upper == -np.inf)
+    if np.any(bad):
+        i = int(np.flatnonzero(bad)[0])
+        raise ProblemError(
+            f"constraint {label!r} has lower {lower[i]} and upper {upper[i]} in row {i}; lower <= upper is needed"
+        )
+    return lower, upper
+
+
+def _row_names(label: str, shape: tuple[int, ...]) -> list[str]:
+    if shape == ():
+        return [label]
+    return [f"{label}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
+
+
+def _scales(
+    problem: Problem, door: Door, labels: tuple[str, ...], sizes: list[int]
+) -> tuple[np.ndarray | None, float | None, np.ndarray | None]:
+    scales = problem.scales
+    if scales is None:
+        return None, None, None
+    x_scale = None if scales.x is None else door.broadcast(scales.x, "scales.x", 1.0)
+    row_scale = None
+    if scales.constraints is not None:
+        unknown = set(scales.constraints) - set(labels)
+        if unknown:
+            raise ProblemError(f"scales.constraints names {sorted(unknown)[0]!r}; the constraints are {list(labels)}")
+        row_scale = np.concatenate(
+            [
+                np.broadcast_to(as_float64(scales.constraints.get(label, 0.0), "scales.constraints"), (size,))
+                for label, size in zip(labels, sizes, strict=True)
+            ]
+            or [np.zeros(0)]
+        )
+    f_scale = None if scales.objective is None else float(scales.objective)
+    given = {"x": x_scale, "objective": f_scale}
+    for place, value in given.items():
+        if value is not None and not np.all(np.isfinite(value) & (np.asarray(value) > 0)):
+            raise ProblemError(f"scales.{place} is {value!r:.60}; typical sizes must be positive and finite")
+    if row_scale is not None and not np.all(np.isfinite(row_scale) & (row_scale >= 0)):
+        raise ProblemError("scales.constraints must be positive and finite")
+    return x_scale, f_scale, row_scale
