@@ -35,7 +35,7 @@ lint: $(VENV)/.dev ## ruff: rules and layout
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev ## the type checker
-	$(BIN)/basedpyright --level error
+	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
 
 docs: $(VENV)/.dev ## the pages, strictly: a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site

@@ -1,0 +1,121 @@
+"""The pages tell the truth: every Python block runs, every printed block is what was printed, every name has a page."""
+
+import contextlib
+import doctest
+import io
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import karush
+import karush.cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# This comment, alone before a text block, says that the block is what the page has printed since the last such block.
+# An ellipsis stands for anything.
+PRINTED = "<!-- printed -->"
+
+
+class Block(NamedTuple):
+    language: str
+    text: str
+    line: int
+    printed: bool
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(
+            match[1],
+            match[2],
+            text.count("\n", 0, match.start()) + 1,
+            text[: match.start()].rstrip().endswith(PRINTED),
+        )
+        for match in BLOCK.finditer(text)
+    ]
+
+
+def runs_python(page: Path) -> bool:
+    return any(block.language == "python" for block in blocks(page))
+
+
+@pytest.mark.user_style
+@pytest.mark.parametrize("page", filter(runs_python, PAGES), ids=lambda page: page.stem)
+def test_every_python_block_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__docs__"}
+    printed = io.StringIO()
+    for block in blocks(page):
+        if block.language == "python":
+            # The padding makes the line numbers of a traceback those of the page.
+            code = compile("\n" * block.line + block.text, str(page), "exec")
+            with contextlib.redirect_stdout(printed):
+                exec(code, namespace)
+        elif block.printed:
+            got, printed = printed.getvalue(), io.StringIO()
+            same = doctest.OutputChecker().check_output(
+                block.text, got, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            )
+            assert same, f"{page.name}, line {block.line} shows\n{block.text}\nbut the page prints\n{got}"
+
+
+@pytest.mark.parametrize("name", sorted(karush.__all__))
+def test_every_public_name_has_an_entry_in_the_reference(name):
+    reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert re.search(rf"^::: karush\.{re.escape(name)}$", reference, re.MULTILINE) or f"`{name}`" in reference, (
+        f"docs/api.md has no entry for karush.{name}; add '::: karush.{name}'"
+    )
+
+
+def test_the_reference_names_nothing_that_does_not_exist():
+    reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for entry in re.findall(r"^::: karush\.([\w.]+)$", reference, re.MULTILINE):
+        target = karush
+        for part in entry.split("."):
+            assert hasattr(target, part), f"docs/api.md: karush.{entry} does not exist"
+            target = getattr(target, part)
+
+
+def test_every_command_is_on_the_page_of_the_command_line():
+    page = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    commands = [name for name in karush.cli.app if not name.startswith("-")]
+    assert commands
+    missing = [name for name in commands if f"karush {name}" not in page]
+    assert not missing, f"docs/command_line.md does not mention {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_reference_key_resolves_in_the_page_of_algorithms(page):
+    keys = re.compile(r"\[([A-Z][A-Za-z]+\d{2})\](?!\()")
+    known = set(keys.findall((ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8")))
+    used = set(keys.findall(page.read_text(encoding="utf-8")))
+    assert used <= known, f"{page.name} cites {sorted(used - known)}, which docs/algorithms.md does not list"
+
+
+def test_every_reference_key_in_the_code_resolves_in_the_page_of_algorithms():
+    keys = re.compile(r"\[([A-Z][A-Za-z]+\d{2})\]")
+    known = set(keys.findall((ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8")))
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        used = set(keys.findall(path.read_text(encoding="utf-8")))
+        assert used <= known, f"{path.relative_to(ROOT)} cites {sorted(used - known)}; add it to docs/algorithms.md"
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_of_the_front_pages_lead_to_files(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if "://" not in target:
+            assert (ROOT / target).exists(), f"{path} links to {target}, which does not exist"
+
+
+def test_the_version_is_the_same_everywhere():
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version is not None
+    assert f"version: {version[1]}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert karush.__version__ == version[1]
