@@ -7,7 +7,9 @@ What is said (sections) is decided apart from how it looks (`layout` here, colou
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 Tone = Literal["plain", "strong", "dim", "good", "bad"]
 
@@ -56,7 +58,9 @@ def layout(sections: Iterable[Section], width: int = WIDTH) -> list[Line]:
             lines.append((Cell(section.title, "strong"),))
         lines.extend(_rows(section.rows, width))
         for sentence in section.sentences:
-            lines.extend((Cell(INDENT), Cell(part, sentence.tone)) for part in _wrap(sentence.text, width - len(INDENT)))
+            lines.extend(
+                (Cell(INDENT), Cell(part, sentence.tone)) for part in _wrap(sentence.text, width - len(INDENT))
+            )
     return lines
 
 
@@ -85,11 +89,12 @@ def shorten(name: str, longest: int = LONGEST_NAME) -> str:
     return f"{name[: longest - tail - 1]}…{name[-tail:]}"
 
 
-def iteration_line(record: dict) -> str:
+def iteration_line(record: dict[str, Any]) -> str:
     """One entry of ``Result.history`` in one line, for a progress display."""
     line = f"iteration {record['iteration']:>4}   value {number(record['value'], 8):>14}"
     for key in ("infeasibility", "stationarity"):
-        if record.get(key) is not None:
+        # A backend that does not tell gives NaN.
+        if np.isfinite(record.get(key, np.nan)):
             line += f"   {key} {record[key]:.1e}"
     return line
 

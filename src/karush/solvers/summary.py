@@ -1,0 +1,162 @@
+"""What a person is told about a result: verdict, variables, active limits with prices, certificate; as sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from karush.certificates.certificate import Certificate
+from karush.core.pytrees import Door
+from karush.core.status import Status, Verdict
+from karush.core.table import LONGEST_NAME, Cell, Section, Tone, measured, number, shorten
+from karush.solvers.active import Active
+
+if TYPE_CHECKING:
+    from karush.solvers.result import Result
+
+NUMBERS_PER_LINE = 5
+LINES_PER_LEAF = 4
+"""Longer arrays are cut, and a note says how to see all."""
+LEAVES = 24
+LIMITS_PER_GROUP = 14
+"""Active limits shown of one constraint, or of the bounds: those with the largest prices."""
+VIOLATED = 10
+
+
+def summarize(result: Result) -> tuple[Section, ...]:
+    """Sections of the report on `result`, in reading order: the answer first, its reasons after."""
+    flat = result.flat
+    word = "maximize" if flat.maximize else "minimize"
+    title = f"{result.name or 'karush'}: {word}, {_count(flat.n, 'variable')}, {_count(flat.m, 'constraint row')}"
+    run = result.status.value + (f": {result.message}" if result.message else "")
+    method = result.method + (f": {result.why_method}" if result.why_method else "")
+    effort = (
+        f"{_count(result.iterations, 'iteration')}, {_count(result.evaluations, 'evaluation')}, {result.seconds:.3g} s"
+    )
+    facts: list[tuple[Cell, ...]] = [
+        (Cell("verdict"), Cell(result.certificate.verdict.value, verdict_tone(result.certificate.verdict))),
+        (Cell(""), Cell(result.certificate.sentence)),
+        (Cell("value"), Cell(number(result.value, 10), "strong")),
+        (Cell("ended"), Cell(run, "plain" if result.status is Status.CONVERGED else "bad")),
+        (Cell("method"), Cell(method)),
+        (Cell("effort"), Cell(effort)),
+    ]
+    facts += [(Cell("note"), Cell(note)) for note in result.notes]
+    return (
+        Section(title, tuple(facts)),
+        variables_section(flat.door, result.x_flat),
+        *active_section(result.active),
+        *certificate_sections(result.certificate),
+    )
+
+
+def variables_section(door: Door, x: np.ndarray) -> Section:
+    """The point leaf by leaf, in the user's own structure; `x` is flat (n,)."""
+    rows: list[tuple[Cell, ...]] = []
+    start, cut = 0, len(door.shapes) > LEAVES
+    for leaf_name, shape in list(zip(door.leaf_names, door.shapes, strict=True))[:LEAVES]:
+        size = int(np.prod(shape))
+        lines = list(_leaf_lines(leaf_name, x[start : start + size].reshape(shape)))
+        start += size
+        rows += lines[:LINES_PER_LEAF]
+        if len(lines) > LINES_PER_LEAF:
+            cut = True
+            rows.append((Cell(""), Cell(f"… {_count(len(lines) - LINES_PER_LEAF, 'more line')}", "dim")))
+    if len(door.shapes) > LEAVES:
+        rows.append((Cell(f"… {len(door.shapes) - LEAVES} more arrays", "dim"), Cell("")))
+    all_of_it = "Not all is shown: result.x holds every number; on the command line --json or --output FILE does."
+    return Section("variables", tuple(rows), (Cell(all_of_it, "dim"),) if cut else ())
+
+
+def active_section(active: tuple[Active, ...]) -> tuple[Section, ...]:
+    """Active limits with their prices; none, no section."""
+    if not active:
+        return ()
+    rows: list[tuple[Cell, ...]] = [
+        (Cell("", "dim"), Cell("limit", "dim", right=True), Cell("price", "dim", right=True))
+    ]
+    for owner in dict.fromkeys(limit.owner for limit in active):
+        group = [limit for limit in active if limit.owner == owner]
+        # Largest prices, but in the order of the rows. Within one constraint the units are the same.
+        by_price = sorted(range(len(group)), key=lambda k: -abs(group[k].price))
+        shown = sorted(by_price[:LIMITS_PER_GROUP])
+        rows += [_limit_row(group[k]) for k in shown]
+        if len(group) > len(shown):
+            rest = f"… {len(group) - len(shown)} more of {shorten(owner)}"
+            rows.append((Cell(rest, "dim"), Cell(""), Cell("")))
+    explanation = "price: change of the value per unit by which the limit is moved up"
+    return (Section("active limits", tuple(rows), (Cell(explanation, "dim"),)),)
+
+
+def certificate_sections(certificate: Certificate) -> tuple[Section, ...]:
+    """The certificate line by line, then what it rests on; violated constraints in a section of their own."""
+    rows = tuple(_entry_row(entry) for entry in certificate.entries)
+    sentences: list[Cell] = []
+    if certificate.dependent:
+        sentences.append(Cell("linearly dependent active constraints: " + _listed(certificate.dependent)))
+    if certificate.assumed:
+        sentences.append(Cell("assumed, not checked: " + _listed(certificate.assumed)))
+    if certificate.evaluation:
+        sentences.append(Cell(f"evaluation of the functions: {certificate.evaluation}", "dim"))
+    if certificate.witness and "value" in certificate.witness:
+        sentences.append(Cell(f"witness: a point of value {number(float(certificate.witness['value']), 10)}"))
+    sections = [Section("certificate (checked in floating point)", rows, tuple(sentences))]
+    if certificate.violated:
+        largest = sorted(certificate.violated, key=lambda pair: -abs(pair[1]))[:VIOLATED]
+        amounts = [(Cell(shorten(name)), Cell(f"by {number(float(amount))}", "bad")) for name, amount in largest]
+        if len(certificate.violated) > VIOLATED:
+            amounts.append((Cell(f"… {len(certificate.violated) - VIOLATED} more", "dim"), Cell("")))
+        sections.insert(0, Section("constraints that are not met", tuple(amounts)))
+    return tuple(sections)
+
+
+def _leaf_lines(name: str, leaf: np.ndarray) -> Iterator[tuple[Cell, ...]]:
+    if leaf.ndim == 0:
+        yield Cell(shorten(name)), Cell(number(float(leaf), 8))
+        return
+    for index in np.ndindex(*leaf.shape[:-1]):
+        prefix = ",".join(map(str, index))
+        for start in range(0, leaf.shape[-1], NUMBERS_PER_LINE):
+            row = leaf[index][start : start + NUMBERS_PER_LINE]
+            place = f"{prefix},{start}" if prefix else f"{start}"
+            label = f"{shorten(name, LONGEST_NAME - len(place) - 2)}[{place}]"
+            yield Cell(label), Cell(" ".join(f"{number(float(item)):>11}" for item in row))
+
+
+def _limit_row(limit: Active) -> tuple[Cell, ...]:
+    relation = {"equal": "= ", "fixed": "fixed at ", "lower": ">= ", "upper": "<= "}[limit.side]
+    price = "≈ 0" if limit.negligible else number(limit.price)
+    tone: Tone = "dim" if limit.negligible else "strong"
+    return Cell(shorten(limit.name)), Cell(relation + number(limit.limit), right=True), Cell(price, tone, right=True)
+
+
+def _entry_row(entry: Any) -> tuple[Cell, ...]:
+    # The relation printed is the one that holds, so that a line is true whichever side of its bound an entry needs.
+    relation = "<=" if entry.value <= entry.bound else (">" if entry.value > entry.bound else "?")
+    place = " ".join(part for part in (f"at {shorten(entry.worst)}" if entry.worst else "", entry.note) if part)
+    return (
+        Cell(shorten(entry.name)),
+        Cell(measured(entry.value), right=True),
+        Cell(relation),
+        Cell(measured(entry.bound), right=True),
+        Cell("ok" if entry.ok else "FAILS", "good" if entry.ok else "bad"),
+        Cell(place, "dim"),
+    )
+
+
+def verdict_tone(verdict: Verdict) -> Tone:
+    """Green for a success, red for a refusal, bold for what is neither."""
+    if verdict in (Verdict.LOCAL_MINIMUM, Verdict.GLOBAL_MINIMUM):
+        return "good"
+    return "strong" if verdict in (Verdict.STATIONARY, Verdict.UNDECIDED) else "bad"
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    text = ", ".join(names[:VIOLATED])
+    return text + (f" and {len(names) - VIOLATED} more" if len(names) > VIOLATED else "")
