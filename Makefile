@@ -37,8 +37,9 @@ lint: $(VENV)/.dev ## ruff: rules and layout
 types: $(VENV)/.dev ## the type checker
 	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
 
+# Not --quiet: it hides warnings from --strict, which then passes.
 docs: $(VENV)/.dev ## the pages, strictly: a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir .cache/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir .cache/site
 
 unit: $(VENV)/.dev ## pytest
 	$(CACHE) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
