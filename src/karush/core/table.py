@@ -4,19 +4,22 @@ What is said (sections) is decided apart from how it looks (`layout` here, colou
 ``print(result)``, the command line and a pipe into a file all say the same.
 """
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 Tone = Literal["plain", "strong", "dim", "good", "bad"]
 
 WIDTH = 100
 """Columns of a table where nobody says otherwise."""
-NARROWEST = 60
-"""Below this many columns a table is no longer cut, the terminal wraps it."""
+NARROWEST = 72
+"""A table is never laid out narrower than this; a narrower terminal wraps it."""
+WHOLE = 1000
+"""Counts, such as a rank, are below this; a residual that is a larger whole number is so by accident."""
+NARROWEST_COLUMN = 20
+"""A last column with less room than this goes onto lines of its own."""
 INDENT = "  "
 GAP = "  "
 LONGEST_NAME = 36
@@ -75,10 +78,28 @@ def number(value: float, digits: int = 6) -> str:
     return "0" if text == "-0" else text
 
 
+def aligned(values: Sequence[float], digits: int = 6) -> list[str]:
+    """Numbers of one column with one number of decimals: the largest gets `digits` digits.
+
+    Where the column spans too many magnitudes for that, each number stands for itself.
+    """
+    sizes = [abs(value) for value in values if 0 < abs(value) < math.inf]
+    if not sizes:
+        return [number(value, digits) for value in values]
+    decimals = digits - 1 - math.floor(math.log10(max(sizes)))
+    if not 0 <= decimals <= digits + 1 or min(sizes) < 10.0**-decimals:
+        return [number(value, digits) for value in values]
+    # Adding 0.0 takes the sign from a zero.
+    texts = [f"{value + 0.0:.{decimals}f}" for value in values]
+    # Zeros that all numbers end with say nothing.
+    idle = min(len(text) - len(text.rstrip("0")) for text in texts if "." in text) if decimals else 0
+    return [text[: len(text) - idle].rstrip(".") if "." in text else text for text in texts]
+
+
 def measured(value: float) -> str:
-    """A residual or tolerance: two digits and the exponent, ``3.1e-09``; whole numbers below 1000 stay whole."""
-    whole = value == value and abs(value) < 1000 and value == int(value)
-    return f"{int(value)}" if whole else f"{value:.1e}"
+    """A residual or tolerance: two digits and the exponent, ``3.1e-09``, ``1e-08``; small whole numbers stay whole."""
+    whole = math.isfinite(value) and abs(value) < WHOLE and value == int(value)
+    return f"{int(value)}" if whole else f"{value:.1e}".replace(".0e", "e")
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:
@@ -94,7 +115,7 @@ def iteration_line(record: dict[str, Any]) -> str:
     line = f"iteration {record['iteration']:>4}   value {number(record['value'], 8):>14}"
     for key in ("infeasibility", "stationarity"):
         # A backend that does not tell gives NaN.
-        if np.isfinite(record.get(key, np.nan)):
+        if math.isfinite(record.get(key, math.nan)):
             line += f"   {key} {record[key]:.1e}"
     return line
 
@@ -103,8 +124,11 @@ def _rows(rows: Sequence[tuple[Cell, ...]], width: int) -> list[Line]:
     if not rows:
         return []
     count = max(len(row) for row in rows)
-    # The last cell of the longest rows runs free; it does not set the width of a column.
-    widths = [max((len(row[k].text) for row in rows if k < len(row) - 1), default=0) for k in range(count)]
+    # A last cell that is aligned to the left runs free: it does not set the width of a column.
+    widths = [
+        max((len(row[k].text) for row in rows if k < len(row) and (k < len(row) - 1 or row[k].right)), default=0)
+        for k in range(count)
+    ]
     lines: list[Line] = []
     for row in rows:
         cells = [Cell(INDENT)]
@@ -116,7 +140,12 @@ def _rows(rows: Sequence[tuple[Cell, ...]], width: int) -> list[Line]:
         if last.right:
             lines.append((*cells, Cell(last.text.rjust(widths[len(row) - 1]), last.tone)))
             continue
-        first, *rest = _wrap(last.text, max(width - used, NARROWEST // 3))
+        if len(last.text) > width - used and width - used < NARROWEST_COLUMN:
+            used = 2 * len(INDENT)
+            lines.append(tuple(cells))
+            lines.extend((Cell(" " * used), Cell(part, last.tone)) for part in _wrap(last.text, width - used))
+            continue
+        first, *rest = _wrap(last.text, width - used)
         lines.append((*cells, Cell(first, last.tone)))
         lines.extend((Cell(" " * used), Cell(part, last.tone)) for part in rest)
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,21 @@ import numpy as np
 from karush.certificates.certificate import Certificate
 from karush.core.pytrees import Door
 from karush.core.status import Status, Verdict
-from karush.core.table import LONGEST_NAME, Cell, Section, Tone, measured, number, shorten
+from karush.core.table import LONGEST_NAME, Cell, Section, Tone, aligned, measured, number, shorten
 from karush.solvers.active import Active
 
 if TYPE_CHECKING:
     from karush.solvers.result import Result
 
 NUMBERS_PER_LINE = 5
+NUMBER_WIDTH = 11
 LINES_PER_LEAF = 4
 """Longer arrays are cut, and a note says how to see all."""
 LEAVES = 24
 LIMITS_PER_GROUP = 14
 """Active limits shown of one constraint, or of the bounds: those with the largest prices."""
 VIOLATED = 10
+RELATIONS = {"=": operator.eq, "<=": operator.lt, ">=": operator.gt}
 
 
 def summarize(result: Result) -> tuple[Section, ...]:
@@ -63,7 +66,7 @@ def variables_section(door: Door, x: np.ndarray) -> Section:
         rows += lines[:LINES_PER_LEAF]
         if len(lines) > LINES_PER_LEAF:
             cut = True
-            rows.append((Cell(""), Cell(f"… {_count(len(lines) - LINES_PER_LEAF, 'more line')}", "dim")))
+            rows.append((Cell(f"… {_count(len(lines) - LINES_PER_LEAF, 'more line')}", "dim"), Cell("")))
     if len(door.shapes) > LEAVES:
         rows.append((Cell(f"… {len(door.shapes) - LEAVES} more arrays", "dim"), Cell("")))
     all_of_it = "Not all is shown: result.x holds every number; on the command line --json or --output FILE does."
@@ -82,7 +85,8 @@ def active_section(active: tuple[Active, ...]) -> tuple[Section, ...]:
         # Largest prices, but in the order of the rows. Within one constraint the units are the same.
         by_price = sorted(range(len(group)), key=lambda k: -abs(group[k].price))
         shown = sorted(by_price[:LIMITS_PER_GROUP])
-        rows += [_limit_row(group[k]) for k in shown]
+        prices = aligned([group[k].price for k in shown if not group[k].negligible])
+        rows += [_limit_row(group[k], "≈ 0" if group[k].negligible else prices.pop(0)) for k in shown]
         if len(group) > len(shown):
             rest = f"… {len(group) - len(shown)} more of {shorten(owner)}"
             rows.append((Cell(rest, "dim"), Cell(""), Cell("")))
@@ -98,10 +102,15 @@ def certificate_sections(certificate: Certificate) -> tuple[Section, ...]:
         sentences.append(Cell("linearly dependent active constraints: " + _listed(certificate.dependent)))
     if certificate.assumed:
         sentences.append(Cell("assumed, not checked: " + _listed(certificate.assumed)))
+    sentences += [Cell(f"note: {note}") for note in certificate.notes]
     if certificate.evaluation:
         sentences.append(Cell(f"evaluation of the functions: {certificate.evaluation}", "dim"))
-    if certificate.witness and "value" in certificate.witness:
-        sentences.append(Cell(f"witness: a point of value {number(float(certificate.witness['value']), 10)}"))
+    witness = certificate.witness or {}
+    if "value" in witness:
+        sentences.append(Cell(f"witness: a feasible point of value {number(float(witness['value']), 10)}"))
+    elif "values" in witness:
+        values = witness["values"]
+        sentences.append(Cell(f"witness: {len(values)} feasible points, values down to {number(float(values[-1]))}"))
     sections = [Section("certificate (checked in floating point)", rows, tuple(sentences))]
     if certificate.violated:
         largest = sorted(certificate.violated, key=lambda pair: -abs(pair[1]))[:VIOLATED]
@@ -114,33 +123,31 @@ def certificate_sections(certificate: Certificate) -> tuple[Section, ...]:
 
 def _leaf_lines(name: str, leaf: np.ndarray) -> Iterator[tuple[Cell, ...]]:
     if leaf.ndim == 0:
-        yield Cell(shorten(name)), Cell(number(float(leaf), 8))
+        yield Cell(shorten(name)), Cell(f"{number(float(leaf), 8):>{NUMBER_WIDTH}}")
         return
+    texts = np.array(aligned(leaf.ravel().tolist()), dtype=object).reshape(leaf.shape)
     for index in np.ndindex(*leaf.shape[:-1]):
         prefix = ",".join(map(str, index))
         for start in range(0, leaf.shape[-1], NUMBERS_PER_LINE):
-            row = leaf[index][start : start + NUMBERS_PER_LINE]
+            row = texts[index][start : start + NUMBERS_PER_LINE]
             place = f"{prefix},{start}" if prefix else f"{start}"
             label = f"{shorten(name, LONGEST_NAME - len(place) - 2)}[{place}]"
-            yield Cell(label), Cell(" ".join(f"{number(float(item)):>11}" for item in row))
+            yield Cell(label), Cell(" ".join(f"{text:>{NUMBER_WIDTH}}" for text in row))
 
 
-def _limit_row(limit: Active) -> tuple[Cell, ...]:
+def _limit_row(limit: Active, price: str) -> tuple[Cell, ...]:
     relation = {"equal": "= ", "fixed": "fixed at ", "lower": ">= ", "upper": "<= "}[limit.side]
-    price = "≈ 0" if limit.negligible else number(limit.price)
     tone: Tone = "dim" if limit.negligible else "strong"
     return Cell(shorten(limit.name)), Cell(relation + number(limit.limit), right=True), Cell(price, tone, right=True)
 
 
 def _entry_row(entry: Any) -> tuple[Cell, ...]:
     # The relation printed is the one that holds, so that a line is true whichever side of its bound an entry needs.
-    relation = "<=" if entry.value <= entry.bound else (">" if entry.value > entry.bound else "?")
+    relation = next((word for word, holds in RELATIONS.items() if holds(entry.value, entry.bound)), "?")
     place = " ".join(part for part in (f"at {shorten(entry.worst)}" if entry.worst else "", entry.note) if part)
     return (
         Cell(shorten(entry.name)),
-        Cell(measured(entry.value), right=True),
-        Cell(relation),
-        Cell(measured(entry.bound), right=True),
+        Cell(f"{measured(entry.value):>8} {relation:<2} {measured(entry.bound)}"),
         Cell("ok" if entry.ok else "FAILS", "good" if entry.ok else "bad"),
         Cell(place, "dim"),
     )

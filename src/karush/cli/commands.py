@@ -1,0 +1,154 @@
+"""``karush solve`` and ``karush certify``: read files, call the library, print."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from karush.api import certify as certify_point
+from karush.api import minimize
+from karush.core.errors import FileError, KarushError
+from karush.io import certificate_document, dumps, load_problem, read_point, result_document
+from karush.io.problem_file import split_spec, users_code
+from karush.io.result_json import installed_version
+from karush.report import ProgressLine, print_sections
+from karush.report.tables import certificate_report
+from karush.solvers.summary import summarize
+
+SUCCESS, NO_SUCCESS, WRONG_USE = 0, 1, 2
+"""Exit statuses: the verdict is a success; it is not; there is no verdict, because of the command line or a file."""
+INTERRUPTED = 130
+"""What shells report of a program ended by Ctrl-C: 128 + SIGINT."""
+
+EXAMPLES = """
+Examples:
+
+    karush solve model.py                           solve the `problem` of model.py
+    karush solve model.py:winter --tol 1e-10        another problem of the file, or a function that returns one
+    karush solve model.py --method ipopt            by another solver, judged by the same certificate
+    karush solve model.py --json > result.json      for programs; the table goes to people
+    karush certify model.py --at result.json        is this point a minimum? for any solver's point
+
+Exit status: 0 if the point is a LOCAL_MINIMUM or GLOBAL_MINIMUM, 1 for any other verdict, 2 if there is none
+because the command line or a file is wrong.
+"""
+
+app = App(
+    name="karush",
+    help="Minimize a model written as JAX functions, and certify what the answer is.",
+    help_epilogue=EXAMPLES,
+    help_format="plaintext",
+    version=lambda: f"karush {installed_version()}",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def solve(
+    file: Annotated[str, Parameter(help="Python file that defines problem, or FILE:name for another name.")],
+    /,
+    *,
+    method: Annotated[str, Parameter(help="auto, interior-point, or a backend: pounce, uno, ipopt, scipy.")] = "auto",
+    tol: Annotated[float, Parameter(help="Bound on the dimensionless entries of the certificate.")] = 1e-8,
+    time_limit: Annotated[float | None, Parameter(help="Seconds; the best point so far is reported.")] = None,
+    start: Annotated[Path | None, Parameter(help='JSON file {"x": ...} or a result: start there, not at x0.')] = None,
+    driver: Annotated[Literal["python", "fused"], Parameter(help="Loop in Python, or compiled as a whole.")] = "python",
+    output: Annotated[Path | None, Parameter(help="Also write the result to this file, as JSON.")] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print the result as JSON instead of a table.")] = False,
+) -> int:
+    """Solve the problem of a Python file, and say what the answer is.
+
+    FILE is a Python file that defines `problem`, a karush.Problem, or a function that returns one. The answer is
+    printed as a table: the variables in their own structure, the active limits with their prices, the certificate.
+    """
+    with _output_for(json), users_code(split_spec(file)[0]):
+        problem = load_problem(file)
+        x0 = problem.x0 if start is None else read_point(start, problem).x
+        # The fused loop is one call into compiled code: there is nothing to be told in between.
+        fused = driver == "fused"
+        with ProgressLine(Console(stderr=True), "compiling and solving" if fused else "compiling") as line:
+            callback = None if fused else line.update
+            result = minimize(
+                problem, x0, method=method, tol=tol, time_limit=time_limit, driver=driver, callback=callback
+            )
+    if output is not None:
+        _write(output, dumps(result_document(result)) + "\n")
+    if json:
+        print(dumps(result_document(result)))
+    else:
+        print_sections(summarize(result), Console())
+    return SUCCESS if result.success else NO_SUCCESS
+
+
+@app.command
+def certify(
+    file: Annotated[str, Parameter(help="Python file that defines problem, or FILE:name for another name.")],
+    /,
+    *,
+    at: Annotated[Path, Parameter(help='JSON file {"x": ..., "multipliers": ...}, or a result of --json.')],
+    tol: Annotated[float, Parameter(help="Bound on the dimensionless entries of the certificate.")] = 1e-8,
+    json: Annotated[bool, Parameter(negative="", help="Print the certificate as JSON instead of a table.")] = False,
+) -> int:
+    """Say what a given point is: a minimum, stationary, infeasible, or what else.
+
+    The point may come from any solver. Everything is recomputed from the functions of FILE; multipliers that the point
+    file does not give are estimated.
+    """
+    with _output_for(json), users_code(split_spec(file)[0]):
+        problem = load_problem(file)
+        point = read_point(at, problem)
+        with ProgressLine(Console(stderr=True)):
+            certificate = certify_point(problem, point.x, point.multipliers, tol=tol)
+    if json:
+        print(dumps(certificate_document(certificate, point.x, problem.name)))
+    else:
+        print_sections(certificate_report(certificate, point.x, problem.name), Console())
+    return SUCCESS if certificate.success else NO_SUCCESS
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    Parameters
+    ----------
+    tokens
+        Words after ``karush``; those of the process if None.
+    """
+    try:
+        status = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _complain(f"{error}\nTry: karush --help")
+    except KarushError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        _complain("interrupted before there was a point to report")
+        return INTERRUPTED
+    return SUCCESS if status is None else int(status)
+
+
+def _complain(message: str) -> int:
+    print(f"karush: {message}", file=sys.stderr)
+    return WRONG_USE
+
+
+@contextmanager
+def _output_for(json: bool) -> Iterator[None]:
+    """Where JSON is asked for, what the user's file prints goes to stderr: stdout holds the document alone."""
+    with redirect_stdout(sys.stderr) if json else nullcontext():
+        yield
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FileError(
+            f"--output {path} cannot be written: {error.strerror}; give a file in a folder that exists"
+        ) from error
+
+
+__all__ = ["app", "main"]
