@@ -120,13 +120,17 @@ class Evaluator:
         hessian_data = self.pattern.hessian_data(lambda x: jnp.vdot(weights, fun(x)), x)
         return values, gradient, jacobian_data, hessian_data
 
+    def raw(self, x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """F, J, H as NumPy arrays, with the gradient of f above the Jacobian; to be called within `float64()`."""
+        self.calls += 1
+        values, jacobian, hessian = self._dense(x, weights, *self.param_leaves)
+        return np.asarray(values), np.asarray(jacobian), np.asarray(hessian)
+
     def __call__(self, x: np.ndarray, y: np.ndarray, weight: float = 1.0) -> Evaluation:
         """Everything at x (n,), with the Hessian of ``weight f + yᵀc``."""
-        self.calls += 1
         with float64():
-            values, jacobian, hessian = self._dense(x, np.concatenate(([weight], y)), *self.param_leaves)
-        values, jacobian = np.asarray(values), np.asarray(jacobian)
-        return Evaluation(float(values[0]), jacobian[0], values[1:], jacobian[1:], np.asarray(hessian))
+            values, jacobian, hessian = self.raw(x, np.concatenate(([weight], y)))
+        return Evaluation(float(values[0]), jacobian[0], values[1:], jacobian[1:], hessian)
 
     def values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """f(x) and c(x) (m,)."""

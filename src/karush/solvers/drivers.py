@@ -1,0 +1,53 @@
+"""Two drivers of the same step: a Python loop that people can watch and stop, and one compiled `lax.while_loop`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from karush.core.precision import float64
+from karush.derivatives.evaluator import Evaluator
+from karush.linalg.kkt_system import Layout
+from karush.linalg.ops import JAX, NUMPY
+from karush.solvers import interior_point, start
+from karush.solvers.state import RUNNING, Data, State
+
+
+def python_loop(
+    evaluator: Evaluator,
+    rows: Layout,
+    data: Data,
+    x: np.ndarray,
+    mu: float,
+    watch: Callable[[State], bool],
+    max_iterations: int,
+) -> State:
+    """Run from x until the step says it is over, `watch` returns False, or the iterations are used up."""
+    with np.errstate(all="ignore"), float64():
+        state = start.state(NUMPY, rows, data, x, mu)
+        while state.status == RUNNING and state.iterations < max_iterations:
+            weights = interior_point.weights(NUMPY, data, state)
+            at = evaluator.raw(interior_point.trial_x(NUMPY, data, state), weights)
+            before = state.iterations
+            state = interior_point.advance(NUMPY, rows, data, state, *at)
+            if state.iterations > before and not watch(state):
+                break
+    return state
+
+
+def fused(evaluator: Evaluator, rows: Layout) -> Callable[..., Any]:
+    """``(data, x, mu, max_iterations, *params) -> State``, one compiled program."""
+
+    def solve(data: Data, x: Any, mu: Any, max_iterations: Any, *params: Any) -> State:
+        def body(state: State) -> State:
+            weights = interior_point.weights(JAX, data, state)
+            at = evaluator.derivatives(interior_point.trial_x(JAX, data, state), weights, *params)
+            return interior_point.advance(JAX, rows, data, state, *at)
+
+        def going(state: State) -> Any:
+            return (state.status == RUNNING) & (state.iterations < max_iterations)
+
+        return jax.lax.while_loop(going, body, start.state(JAX, rows, data, x, mu))
+
+    return jax.jit(solve, compiler_options=evaluator.compiler_options)
