@@ -1,0 +1,1 @@
+"""karush beside other solvers on published problems: ``python -m benchmarks.run``."""

@@ -1,0 +1,68 @@
+"""karush itself: ``minimize`` for the cold solve, a prepared problem and the fused driver for the warm ones."""
+
+import statistics
+import time
+
+import karush
+from benchmarks.problem import Answer, BenchmarkProblem
+
+PACKAGE = "karush"
+REPEATS = 5
+"""solves by the Python driver, beside the fused one"""
+
+
+def stated(problem: BenchmarkProblem) -> karush.Problem:
+    """The problem as a user would type it."""
+    constraints = []
+    if problem.m:
+        constraints = [karush.between(problem.rows, lower=problem.row_lower, upper=problem.row_upper, name="rows")]
+    bounds = problem.lower, problem.upper
+    return karush.Problem(problem.objective, problem.x0, bounds=bounds, constraints=constraints, name=problem.name)
+
+
+def answer_of(result: karush.Result) -> Answer:
+    certificate = result.certificate
+    scales = certificate.scales
+    numbers = {"x": scales.x.tolist(), "f": float(scales.f), "rows": scales.rows.tolist()}
+    return Answer(
+        x=result.x_flat,
+        status=str(result.status),
+        claimed=bool(result.success),
+        y=result.y_flat,
+        z=result.z_flat,
+        iterations=result.iterations,
+        evaluations=result.evaluations,
+        extra={
+            "verdict": str(certificate.verdict),
+            "sentence": certificate.sentence,
+            "scales": numbers,
+            "method": result.method,
+        },
+    )
+
+
+def cold(problem: BenchmarkProblem) -> Answer:
+    return answer_of(karush.minimize(stated(problem)))
+
+
+def prepare(problem: BenchmarkProblem):
+    prepared = karush.prepare(stated(problem))
+    return lambda x0: answer_of(prepared.solve(x0, driver="fused"))
+
+
+def extra_measures(problem: BenchmarkProblem, row: dict) -> dict:
+    """Compile time of the fused driver on its own, and after how many solves it has paid."""
+    prepared = karush.prepare(stated(problem))
+    prepared.solve(driver="python")
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        prepared.solve(driver="python")
+        times.append(time.perf_counter() - start)
+    step_by_step = statistics.median(times)
+    start = time.perf_counter()
+    prepared.solve(driver="fused")
+    fused_compile = time.perf_counter() - start - row["warm"]
+    saved = step_by_step - row["warm"]
+    pays_after = fused_compile / saved if saved > 0 else None
+    return {"warm_python": step_by_step, "fused_compile": fused_compile, "fused_pays_after": pays_after}
