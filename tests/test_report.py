@@ -83,14 +83,17 @@ def test_residuals_are_printed_as_measured():
 def test_a_shortened_name_fits_and_keeps_both_ends(name, longest):
     short = shorten(name, longest)
     assert len(short) <= longest
-    assert short[0] == name[0] and short[-1] == name[-1]
+    assert short[0] == name[0]
+    assert short[-1] == name[-1]
 
 
 def test_a_line_of_the_certificate_states_the_relation_that_holds():
     text = str(plant_result())
     lines = {line.split("  ")[1]: line for line in text.splitlines() if line.startswith("  ") and "  " in line[2:]}
-    assert "3.1e-09 <= 1e-08" in lines["stationarity"] and "ok" in lines["stationarity"]
-    assert "nan ?  1e-08" in lines["feasibility: mass balance"] and "FAILS" in lines["feasibility: mass balance"]
+    assert "3.1e-09 <= 1e-08" in lines["stationarity"]
+    assert "ok" in lines["stationarity"]
+    assert "nan ?  1e-08" in lines["feasibility: mass balance"]
+    assert "FAILS" in lines["feasibility: mass balance"]
     assert "9 =  9" in lines["rank of the active gradients"]
     assert "2.5e-01 >= 1e-07" in lines["curvature"]
 
@@ -165,14 +168,17 @@ def test_scipy_gets_the_flat_point_and_the_largest_violation():
     scipy = result.to_scipy()
     np.testing.assert_array_equal(scipy.x, result.x_flat)
     assert (scipy.fun, scipy.nit, scipy.nfev, scipy.maxcv) == (18.5, 7, 9, 0.125)
-    assert scipy.success and scipy.status == list(Status).index(Status.TIME_LIMIT)
+    assert scipy.success
+    assert scipy.status == list(Status).index(Status.TIME_LIMIT)
 
 
 def test_a_certificate_of_a_given_point_is_printed_with_the_point():
     result = plant_result()
     certificate = certificate_of(result.flat, Verdict.STATIONARY, entries=(entry("stationarity", 1e-9, 1e-8, True),))
     text = render_certificate(certificate, result.x)
-    assert "STATIONARY" in text and "mode[0]" in text and "1e-09 <= 1e-08" in text
+    assert "STATIONARY" in text
+    assert "mode[0]" in text
+    assert "1e-09 <= 1e-08" in text
 
 
 def test_the_progress_line_leaves_out_what_a_backend_does_not_tell():

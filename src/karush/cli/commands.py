@@ -24,32 +24,37 @@ SUCCESS, NO_SUCCESS, WRONG_USE = 0, 1, 2
 INTERRUPTED = 130
 """What shells report of a program ended by Ctrl-C: 128 + SIGINT."""
 
-EXAMPLES = """
-Examples:
-
-    karush solve model.py                           solve the `problem` of model.py
-    karush solve model.py:winter --tol 1e-10        another problem of the file, or a function that returns one
-    karush solve model.py --method ipopt            by another solver, judged by the same certificate
-    karush solve model.py --json > result.json      for programs; the table goes to people
-    karush certify model.py --at result.json        is this point a minimum? for any solver's point
-
-Exit status: 0 if the point is a LOCAL_MINIMUM or GLOBAL_MINIMUM, 1 for any other verdict, 2 if there is none
-because the command line or a file is wrong.
+FILE_HELP = (
+    "Python file that defines problem: a karush.Problem, or a function that returns one. FILE:name for another name."
+)
+EXIT = """
+Exit status: 0 if the point is a LOCAL_MINIMUM or GLOBAL_MINIMUM, 1 for
+any other verdict, 2 if there is none: wrong command line or file.
+"""
+EXAMPLES = "\nExamples:\n\n"
+SOLVE_EXAMPLES = """  karush solve model.py                   the `problem` of model.py
+  karush solve model.py:winter            another problem of that file
+  karush solve model.py --method ipopt    another solver, same certificate
+  karush solve model.py --json > a.json   for programs
+"""
+CERTIFY_EXAMPLES = """  karush certify model.py --at a.json           a result of karush solve
+  karush certify model.py --at point.json       {"x": ...} of any solver
+  karush certify model.py --at a.json --tol 1e-6
 """
 
 app = App(
     name="karush",
     help="Minimize a model written as JAX functions, and certify what the answer is.",
-    help_epilogue=EXAMPLES,
+    help_epilogue=EXAMPLES + SOLVE_EXAMPLES + CERTIFY_EXAMPLES + EXIT,
     help_format="plaintext",
     version=lambda: f"karush {installed_version()}",
     suppress_keyboard_interrupt=False,
 )
 
 
-@app.command
+@app.command(help_epilogue=EXAMPLES + SOLVE_EXAMPLES + EXIT)
 def solve(
-    file: Annotated[str, Parameter(help="Python file that defines problem, or FILE:name for another name.")],
+    file: Annotated[str, Parameter(help=FILE_HELP)],
     /,
     *,
     method: Annotated[str, Parameter(help="auto, interior-point, or a backend: pounce, uno, ipopt, scipy.")] = "auto",
@@ -58,14 +63,19 @@ def solve(
     start: Annotated[Path | None, Parameter(help='JSON file {"x": ...} or a result: start there, not at x0.')] = None,
     driver: Annotated[Literal["python", "fused"], Parameter(help="Loop in Python, or compiled as a whole.")] = "python",
     output: Annotated[Path | None, Parameter(help="Also write the result to this file, as JSON.")] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print the result as JSON instead of a table.")] = False,
+    json: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Print the result as JSON instead of a table.")
+    ] = False,
 ) -> int:
     """Solve the problem of a Python file, and say what the answer is.
 
-    FILE is a Python file that defines `problem`, a karush.Problem, or a function that returns one. The answer is
-    printed as a table: the variables in their own structure, the active limits with their prices, the certificate.
+    The answer is printed as a table: the variables in their own structure,
+    the active limits with their prices, the certificate line by line.
     """
     with _output_for(json), users_code(split_spec(file)[0]):
+        if output is not None and not output.absolute().parent.is_dir():
+            # Said now: after a long solve the answer would be lost.
+            raise FileError(f"--output {output} cannot be written; give a file in a folder that exists")
         problem = load_problem(file)
         x0 = problem.x0 if start is None else read_point(start, problem).x
         # The fused loop is one call into compiled code: there is nothing to be told in between.
@@ -84,19 +94,21 @@ def solve(
     return SUCCESS if result.success else NO_SUCCESS
 
 
-@app.command
+@app.command(help_epilogue=EXAMPLES + CERTIFY_EXAMPLES + EXIT)
 def certify(
-    file: Annotated[str, Parameter(help="Python file that defines problem, or FILE:name for another name.")],
+    file: Annotated[str, Parameter(help=FILE_HELP)],
     /,
     *,
     at: Annotated[Path, Parameter(help='JSON file {"x": ..., "multipliers": ...}, or a result of --json.')],
     tol: Annotated[float, Parameter(help="Bound on the dimensionless entries of the certificate.")] = 1e-8,
-    json: Annotated[bool, Parameter(negative="", help="Print the certificate as JSON instead of a table.")] = False,
+    json: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Print the certificate as JSON instead of a table.")
+    ] = False,
 ) -> int:
     """Say what a given point is: a minimum, stationary, infeasible, or what else.
 
-    The point may come from any solver. Everything is recomputed from the functions of FILE; multipliers that the point
-    file does not give are estimated.
+    The point may come from any solver. Everything is recomputed from the
+    functions of FILE; multipliers that are not given are estimated.
     """
     with _output_for(json), users_code(split_spec(file)[0]):
         problem = load_problem(file)
@@ -118,8 +130,12 @@ def main(tokens: Sequence[str] | None = None) -> int:
     tokens
         Words after ``karush``; those of the process if None.
     """
+    words = list(sys.argv[1:] if tokens is None else tokens)
+    if not words:
+        app.help_print([])
+        return WRONG_USE
     try:
-        status = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _complain(f"{error}\nTry: karush --help")
     except KarushError as error:
@@ -147,7 +163,7 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise FileError(
-            f"--output {path} cannot be written: {error.strerror}; give a file in a folder that exists"
+            f"--output {path} cannot be written: {error.strerror}; give a file that may be written"
         ) from error
 
 
