@@ -1,0 +1,49 @@
+"""What the structure of the user's program says: degrees in x, and how far the point is from a kink."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr
+
+from karush.core.precision import float64
+from karush.jaxprs.degree import degrees
+from karush.jaxprs.kinks import Kink, kinks
+from karush.jaxprs.margins import kink_margins
+
+QUADRATIC = 2
+"""Degree in x up to which a Hessian is constant"""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Made once when a problem is prepared."""
+
+    value_degree: int
+    """0 constant, 1 affine, 2 quadratic, more: nonlinear"""
+    row_degrees: np.ndarray
+    """(m,) the same for the rows"""
+    kinks: tuple[Kink, ...]
+    margins: Callable[..., Any] | None
+    """compiled ``(x, scale, *params) -> (len(kinks),)``; None without kinks"""
+    param_leaves: list[Any]
+
+    def kink_margins(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Distance of x (n,) to each kink in units of `scale` (n,)."""
+        if self.margins is None:
+            return np.full(0, np.inf)
+        with float64():
+            return np.asarray(self.margins(x, scale, *self.param_leaves))
+
+
+def analyse(closed_jaxpr: ClosedJaxpr, param_leaves: list[Any]) -> Analysis:
+    """Degrees and kinks of the traced program ``(x, *params) -> (f, c)``."""
+    value_degree, row_degrees = degrees(closed_jaxpr)
+    found = kinks(closed_jaxpr)
+    margins = None
+    if found:
+        distances = kink_margins(closed_jaxpr)
+        margins = jax.jit(lambda x, scale, *params: distances(x, *params, scale=scale))
+    return Analysis(int(value_degree), np.asarray(row_degrees), found, margins, param_leaves)

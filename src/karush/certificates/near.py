@@ -1,0 +1,91 @@
+"""Does the curvature at the point speak for its neighbourhood? One more evaluation tells.
+
+With the Newton step in the critical subspace ``p = -Z (Zᵀ H Z)⁻¹ Zᵀ ∇L`` and v the direction of least curvature:
+
+```
+d = 2 p + δ v
+secant curvature     dᵀ (∇L(u + d) - ∇L(u))   within a half of   dᵀ H d
+least eigenvalue     λ_min(Zᵀ H(u + d) Z)     at least half of    λ_min(Zᵀ H Z)
+```
+
+Twice the step, because of Kantorovich: with ``h = ‖H⁻¹‖ · Lip(H) · ‖p‖`` Newton's method converges to a simple root for
+h <= 1/2, and H keeps half of its least eigenvalue over 2p exactly for h <= 1/4. Over p alone x³ would pass at every
+x > 0 (h = 1/2, a double root). The length δ serves another purpose: gradients destroyed by cancellation agree with
+their Hessian only where they happen to be constant; at ``-(1 - cos x)/x²`` near 0 they do not.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from karush.certificates.scaled import Point, Scaled
+from karush.certificates.second_order import EPS, Curvature
+
+LENGTHS = (2.0**-17, 2.0**-20, 2.0**-23)
+"""δ near ε^(1/3), where a difference quotient of ∇L is most accurate; shorter ones for valleys whose curvature changes
+within that length, as long as rounding of ∇L stays small against λ_min δ."""
+AGREEMENT = 0.5
+"""Relative difference allowed between secant and second derivative, and relative loss of the least eigenvalue."""
+ROUNDING = 64.0 * EPS
+"""Assumed rounding of ∇L relative to the terms that it sums; what is worse than that, the test finds itself."""
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """How far the curvature of the point holds."""
+
+    holds: bool
+    change: float
+    """the larger of relative difference of secant curvature and relative loss of the least eigenvalue"""
+    decrease: float
+    """what a Newton step promises to lower L by, dimensionless"""
+    step: float
+    """length of that step, dimensionless"""
+    allowed: float = AGREEMENT
+    """bound of `change`"""
+
+
+def keeps_curvature(scaled: Scaled, point: Point, basis: np.ndarray, spectrum: Curvature) -> Neighbourhood:
+    """Test the positive curvature `spectrum` on the span of `basis` (n, q >= 1)."""
+    slope = spectrum.vectors.T @ point.lagrangian_gradient(point.y)
+    newton = -spectrum.vectors @ (slope / spectrum.values)
+    step = float(np.sqrt(newton @ newton))
+    decrease = 0.5 * float(slope @ (slope / spectrum.values))
+    worst = np.inf
+    for delta in LENGTHS:
+        if delta < LENGTHS[0] and _noise(point) > AGREEMENT / 4 * spectrum.least * max(delta, step):
+            break
+        change = _change(scaled, point, basis, spectrum, newton, delta)
+        worst = min(worst, change)
+        if change <= AGREEMENT or 2 * step > delta:
+            break
+    return Neighbourhood(worst <= AGREEMENT, float(worst), decrease, step)
+
+
+def _change(
+    scaled: Scaled, point: Point, basis: np.ndarray, spectrum: Curvature, newton: np.ndarray, delta: float
+) -> float:
+    softest = spectrum.vectors[:, 0]
+    sign = 1.0 if softest @ newton >= 0 else -1.0
+    for way in (sign, -sign):
+        wanted = 2 * newton + way * delta * softest
+        x = scaled.at(point.u + wanted)
+        d = x / scaled.scales.x - point.u
+        model = float(d @ point.hessian @ d)
+        # Clipped at a bound: the other way is free, or neither is and the step is as short as the box.
+        if np.abs(d - wanted).max() <= delta / 2:
+            break
+    if not model > 0:
+        return np.inf
+    _, moved = scaled.evaluate(x, point.y)
+    secant = float(d @ (moved.lagrangian_gradient(point.y) - point.lagrangian_gradient(point.y)))
+    least = np.linalg.eigvalsh(basis.T @ moved.hessian @ basis)[0]
+    change = np.maximum(abs(secant - model) / model, 1.0 - least / spectrum.least)
+    return float(change) if np.isfinite(change) else np.inf
+
+
+def _noise(point: Point) -> float:
+    terms = np.abs(point.gradient)
+    if point.y.size:
+        terms = terms + np.abs(point.y) @ np.abs(point.jacobian)
+    return ROUNDING * float(np.sqrt(terms @ terms))

@@ -1,0 +1,117 @@
+"""The problem in units of its scales: ``u = x / s``, ``f / s_f``, ``c / s_c``, ``y s_c / s_f``, ``z s / s_f``.
+
+Rows and bounds are one list of k = m + n limited quantities ``(c(u), u)`` with Jacobian ``[J; I]``, rows first.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from karush.certificates.scales import Scales
+from karush.derivatives.evaluator import Evaluation, Evaluator
+from karush.problem.flat import FlatProblem
+
+
+@dataclass(frozen=True)
+class Point:
+    """f, c and their derivatives at u, with the Hessian of L = f + yᵀc; all dimensionless."""
+
+    u: np.ndarray
+    """(n,)"""
+    y: np.ndarray
+    """(m,) multipliers that `hessian` was computed with"""
+    value: float
+    gradient: np.ndarray
+    """(n,)"""
+    jacobian: np.ndarray
+    """(m, n)"""
+    hessian: np.ndarray
+    """(n, n)"""
+    to_lower: np.ndarray
+    """(k,) distance of c and u to their lower limits, negative where violated"""
+    to_upper: np.ndarray
+    """(k,)"""
+
+    def lagrangian_gradient(self, y: np.ndarray) -> np.ndarray:
+        """``∇f + Jᵀy`` (n,)."""
+        return self.gradient + y @ self.jacobian if y.size else self.gradient
+
+    @property
+    def violation(self) -> np.ndarray:
+        """(k,) by how much each limit is exceeded, zero where it is not."""
+        return np.maximum(np.maximum(-self.to_lower, -self.to_upper), 0.0)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A problem, its evaluator and its scales."""
+
+    flat: FlatProblem
+    evaluator: Evaluator
+    scales: Scales
+
+    @cached_property
+    def lower(self) -> np.ndarray:
+        """(k,) limits of (c, u)."""
+        flat = self.flat
+        return np.concatenate((flat.row_lower, flat.lower)) / self._units
+
+    @cached_property
+    def upper(self) -> np.ndarray:
+        """(k,)."""
+        flat = self.flat
+        return np.concatenate((flat.row_upper, flat.upper)) / self._units
+
+    @cached_property
+    def equal(self) -> np.ndarray:
+        """(k,) bool: equality rows and fixed variables."""
+        return self.lower == self.upper
+
+    @cached_property
+    def _units(self) -> np.ndarray:
+        return np.concatenate((self.scales.rows, self.scales.x))
+
+    @cached_property
+    def row_price(self) -> np.ndarray:
+        """(m,) a multiplier of a row, in the problem's units, per dimensionless one: s_f / s_c."""
+        return self.scales.f / self.scales.rows
+
+    @cached_property
+    def bound_price(self) -> np.ndarray:
+        """(n,) the same for a bound: s_f / s."""
+        return self.scales.f / self.scales.x
+
+    def evaluate(self, x: np.ndarray, y: np.ndarray) -> tuple[Evaluation, Point]:
+        """Everything at x (n,), in the problem's units and within the bounds; `y` (m,) is dimensionless."""
+        raw = self.evaluator(x, y * self.row_price)
+        return raw, self.point(x, y, raw)
+
+    def point(self, x: np.ndarray, y: np.ndarray, raw: Evaluation) -> Point:
+        """`raw`, the evaluation at x with the dimensionless multipliers y, without its dimensions."""
+        per_x = self.scales.x / self.scales.f
+        m = self.flat.m
+        u = x / self.scales.x
+        limited = np.concatenate((raw.rows / self.scales.rows, u)) if m else u
+        jacobian = raw.jacobian * self.scales.x / self.scales.rows[:, None] if m else raw.jacobian
+        return Point(
+            u=u,
+            y=y,
+            value=raw.value / self.scales.f,
+            gradient=raw.gradient * per_x,
+            jacobian=jacobian,
+            hessian=raw.hessian * per_x[:, None] * self.scales.x,
+            to_lower=limited - self.lower,
+            to_upper=self.upper - limited,
+        )
+
+    def at(self, u: np.ndarray) -> np.ndarray:
+        """The x (n,) of u, within the bounds exactly."""
+        return np.clip(u * self.scales.x, self.flat.lower, self.flat.upper)
+
+    def values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Dimensionless f and the violation (m,) of the rows at x, in the problem's units."""
+        value, rows = self.evaluator.values(x)
+        m = self.flat.m
+        c = rows / self.scales.rows
+        return value / self.scales.f, np.maximum(np.maximum(self.lower[:m] - c, c - self.upper[:m]), 0.0)

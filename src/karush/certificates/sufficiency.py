@@ -1,0 +1,131 @@
+"""From the first-order conditions to a minimum: by convexity, else by curvature."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from karush.certificates.analysis import QUADRATIC, Analysis
+from karush.certificates.case import Case, conclude, not_a_minimum
+from karush.certificates.certificate import Certificate
+from karush.certificates.copositive import critical_cone
+from karush.certificates.near import keeps_curvature
+from karush.certificates.second_order import Curvature, SecondOrder, curvature, null_space
+from karush.certificates.witness import better_point, both_ways
+from karush.core.status import Verdict
+from karush.core.table import measured
+
+LARGEST_MULTIPLIER = 0.75
+"""A dimensionless multiplier above tol^-0.75 (1e6) says that no constraint qualification holds: towards a minimum that
+is no KKT point (x for x² <= 0), multipliers grow without end while every residual vanishes."""
+
+
+def unqualified(case: Case) -> Certificate | None:
+    """STATIONARY where the multipliers are so large that no constraint qualification can hold."""
+    largest = float(np.abs(case.kkt.multipliers).max(initial=0.0))
+    if largest <= case.evidence.tol**-LARGEST_MULTIPLIER:
+        return None
+    because = f"a multiplier is {measured(largest)}, as where no constraint qualification holds"
+    return conclude(case, Verdict.STATIONARY, replace(case.evidence, because=because))
+
+
+def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
+    """KKT suffices where L(·, y) is known to be convex: f(x) >= L(x) >= L(x*) = f(x*) for every feasible x."""
+    evidence = case.evidence
+    if analysis is not None and max(analysis.value_degree, *analysis.row_degrees, 0) <= QUADRATIC:
+        least, error = _constant_curvature(case, analysis)
+        evidence = replace(evidence, convexity=(least, error))
+        if least >= -error:
+            because = "the Lagrangian is a convex quadratic"
+            if analysis.value_degree <= 1 and np.all(analysis.row_degrees <= 1):
+                because = "the problem is linear"
+            return conclude(case, Verdict.GLOBAL_MINIMUM, replace(evidence, because=because))
+        case = replace(case, evidence=evidence)
+    if "convex" in case.scaled.flat.promises:
+        assert evidence.second is not None
+        if evidence.second.outer.least < -evidence.second.outer.error:
+            because = "the problem was promised to be convex, and is not"
+            return _negative(replace(case, evidence=replace(evidence, because=because)), evidence.second)
+        because = "the problem is convex by the user's promise"
+        certificate = conclude(case, Verdict.GLOBAL_MINIMUM, replace(evidence, because=because))
+        return replace(certificate, assumed=("convex",))
+    return None
+
+
+def _constant_curvature(case: Case, analysis: Analysis) -> tuple[float, float]:
+    """Least eigenvalue of the constant ∇²L, if need be on the affine equalities alone, and its error."""
+    n, m = case.scaled.flat.n, case.scaled.flat.m
+    spectrum = curvature(case.point, np.eye(n))
+    if np.any(np.diagonal(case.point.hessian) < 0) or spectrum.least < -spectrum.error:
+        held = case.scaled.equal.copy()
+        held[:m] &= analysis.row_degrees <= 1
+        spectrum = curvature(case.point, null_space(case.point, held).basis) if np.any(held) else spectrum
+        # The diagonal is exact where an eigenvalue is not: −1e-20 y² is no convex function.
+        if not np.any(held):
+            return min(spectrum.least, float(np.diagonal(case.point.hessian).min())), 0.0
+    return spectrum.least, spectrum.error
+
+
+def by_curvature(case: Case, second: SecondOrder) -> Certificate:
+    """Second order: the curvature on the critical cone, and near the point."""
+    outer = second.outer
+    if not outer.least > outer.error:
+        return _not_positive(case, second)
+    if not outer.values.size:
+        return conclude(case, Verdict.LOCAL_MINIMUM, case.evidence)
+    return _settle(case, second, outer, "")
+
+
+def _settle(case: Case, second: SecondOrder, spectrum: Curvature, how: str) -> Certificate:
+    """Positive curvature at the point: a minimum if it holds nearby."""
+    near = keeps_curvature(case.scaled, case.point, spectrum.vectors, spectrum)
+    evidence = replace(case.evidence, near=near, because=how)
+    if not near.holds:
+        because = f"within a Newton step, or by rounding, the curvature changes by {measured(near.change)} of itself"
+        return _degenerate(replace(case, evidence=evidence), spectrum.vectors[:, :1], because)
+    if not near.decrease <= evidence.tol:
+        because = f"a Newton step promises to lower the objective by {measured(near.decrease)} of its typical size"
+        return conclude(case, Verdict.STATIONARY, replace(evidence, because=because))
+    return conclude(case, Verdict.LOCAL_MINIMUM, evidence)
+
+
+def _not_positive(case: Case, second: SecondOrder) -> Certificate:
+    """Zero or negative curvature on the null space of the strongly active limits."""
+    outer, inner = second.outer, second.inner
+    if inner.least < -inner.error:
+        return _negative(case, second)
+    if outer is not inner:
+        assert case.evidence.active is not None
+        cone = critical_cone(case.point, case.evidence.active)
+        case = replace(case, evidence=replace(case.evidence, cone=cone))
+        if cone.positive and inner.values.size:
+            return _settle(case, second, inner, "although it is not on the whole subspace that contains it")
+        if cone.positive:
+            return conclude(case, Verdict.LOCAL_MINIMUM, replace(case.evidence, because="on every face of it"))
+        if cone.direction is not None:
+            better = better_point(case.scaled, case.point, [cone.direction], 0.0)
+            if better is not None:
+                return not_a_minimum(case, "the curvature is negative on the critical cone", better)
+    because = f"the least curvature on the critical cone, {measured(outer.least)}, cannot be told from zero"
+    if outer.least < -outer.error:
+        because = f"with weakly active constraints the curvature is only bracketed, from {measured(outer.least)} up"
+    small = outer.values <= outer.error
+    return _degenerate(case, outer.vectors[:, small], because)
+
+
+def _negative(case: Case, second: SecondOrder) -> Certificate:
+    spectrum = second.inner if second.inner.least < -second.inner.error else second.outer
+    because = f"the curvature along a feasible direction is {measured(spectrum.least)}"
+    below = spectrum.vectors[:, spectrum.values < -spectrum.error]
+    better = better_point(case.scaled, case.point, both_ways(below), 0.0)
+    if better is not None:
+        return not_a_minimum(case, because, better)
+    because += ", but no better feasible point was found"
+    return conclude(case, Verdict.STATIONARY, replace(case.evidence, because=because))
+
+
+def _degenerate(case: Case, directions: np.ndarray, because: str) -> Certificate:
+    """Second derivatives do not decide; walking along the flat directions may still find a better point."""
+    better = better_point(case.scaled, case.point, both_ways(directions), case.evidence.tol)
+    if better is not None:
+        return not_a_minimum(case, because, better)
+    return conclude(case, Verdict.STATIONARY, replace(case.evidence, because=because))
