@@ -121,7 +121,7 @@ def _cond(step: Step, which: Degree, *operands: Degree) -> Sequence[Degree]:
 
 
 RULES: dict[str, Callable[..., Sequence[Degree]]] = {
-    **dict.fromkeys(("neg", "copy", "copy_p", "device_put", "stop_gradient", "reduce_precision"), algebra.same),
+    **dict.fromkeys(("neg", "copy", "copy_p", "device_put", "stop_gradient", "reduce_precision", "name"), algebra.same),
     **dict.fromkeys(("optimization_barrier", "real", "imag", "conj"), algebra.same),
     **dict.fromkeys(("add", "sub", "add_any"), algebra.sum_rule),
     **dict.fromkeys(("gather", "dynamic_slice"), algebra.indexed),
@@ -144,6 +144,8 @@ RULES: dict[str, Callable[..., Sequence[Degree]]] = {
     "reduce_prod": algebra.reduce_prod,
     "cumsum": algebra.cumulative_sum,
     "concatenate": algebra.concatenate,
+    "stack": algebra.stacked,
+    "tile": algebra.moved(lambda step, a: np.tile(a, step.params["reps"])),
     "pad": algebra.padded,
     "split": algebra.split,
     "dynamic_update_slice": algebra.updated,

@@ -190,6 +190,14 @@ def concatenate(step: Step, *parts: Degree) -> Sequence[Degree]:
     return (settle(np.concatenate(whole, axis=step.params["dimension"])),)
 
 
+def stacked(step: Step, *parts: Degree) -> Sequence[Degree]:
+    """Arrays of one shape along a new axis."""
+    if all(isinstance(part, int) for part in parts) and len(set(parts)) == 1:
+        return (parts[0],)
+    whole = [full(part, aval) for part, aval in zip(parts, step.in_avals, strict=True)]
+    return (settle(np.stack(whole, axis=step.params["axis"])),)
+
+
 def padded(step: Step, a: Degree, fill: Degree) -> Sequence[Degree]:
     """Padding, whose elements are not told apart."""
     if isinstance(a, int) and a == fill:

@@ -54,7 +54,7 @@ def kink_margins(closed_jaxpr: ClosedJaxpr) -> Margins:
         def phi(x: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
             return _run(plan, (x, *params), 0.0)
 
-        directions = _directions(x.size, x.dtype) * scale
+        directions = _directions(x.size, x.dtype) * scale[None, :]
         (outputs, values), (slopes, rates) = jax.vmap(lambda d: jax.jvp(phi, (x,), (d,)), out_axes=(None, 0))(
             directions
         )

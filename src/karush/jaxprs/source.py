@@ -12,7 +12,8 @@ LIBRARIES = tuple(str(root) + "/" for root in (Path(jax.__file__).parent, Path(_
 """Frames below these folders are JAX's or ours, never the user's."""
 
 SUMMARY = re.compile(r"^(?P<file>.*?):(?P<line>\d+):(?P<column>\d+)(?: \((?P<function>.*)\))?$")
-"""``file:line:column (function)``, the form of JAX's public ``summarize``: the only public source of the column."""
+"""``file:line:column (function)``, the form of JAX's public ``summarize``: the only public source of the column,
+which counts from 0."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _column(equation: Any, frame: Any) -> int:
     match = SUMMARY.match(source_info_util.summarize(equation.source_info))
     if match is None or match["file"] != frame.file_name or int(match["line"]) != frame.line_num:
         return 0
-    return int(match["column"])
+    return int(match["column"]) + 1
 
 
 def library_file(debug_info: Any) -> bool:

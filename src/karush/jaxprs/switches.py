@@ -144,7 +144,8 @@ SWITCHES: dict[str, Switch] = {
     "atan2": Switch("the angle jumps by a full turn", _branch_cut),
     "eigh": Switch("two eigenvalues are equal", _spectrum_gaps),
     "svd": Switch("two singular values are equal or one is 0", _singular_gaps),
-    **dict.fromkeys(("nextafter", "eig", "schur", "lu", "pure_callback", "reduce"), BLIND),
+    **dict.fromkeys(("nextafter", "eig", "schur", "hessenberg", "tridiagonal", "qr", "lu"), BLIND),
+    **dict.fromkeys(("pure_callback", "reduce", "approx_top_k", "select_and_gather_add"), BLIND),
     **dict.fromkeys(
         ("reduce_window_max", "reduce_window_min", "scatter-max", "scatter-min", "select_and_scatter"), BLIND
     ),
