@@ -60,7 +60,7 @@ def examine(derivatives: Derivatives, point: Point, found: Residuals, scales: Sc
     curvature, directions = _critical_curvature(derivatives, point, found, scales)
     if point.problem.n > DESCENT_UP_TO:
         return LocalCheck(residual, curvature, None, None, decided_by_curvature=True)
-    witness = _descend(derivatives, point, directions, scales)
+    witness = _descend(derivatives, point, found, directions, scales)
     lower_by = None if witness is None else point.value - float(derivatives.values(witness)[0])
     return LocalCheck(residual, curvature, witness, lower_by)
 
@@ -88,13 +88,15 @@ def _critical_curvature(derivatives, point, found, scales) -> tuple[float | None
     return float(eigenvalues[0] / largest), (basis @ vectors[:, doubtful]).T[:2]
 
 
-def _descend(derivatives, point, directions, scales) -> np.ndarray | None:
+def _descend(derivatives, point, found, directions, scales) -> np.ndarray | None:
     """A feasible point in a small box around the point whose objective is lower by more than noise, or None."""
     problem = point.problem
     random = np.random.default_rng(0).standard_normal((ATTEMPTS, problem.n))
     starts = np.concatenate([directions, -directions, random])
     feasible_within = max(_violation(problem, point.x, point.rows, scales), 1e-9)
-    enough = LOWER * max(abs(point.value), scales.f)
+    # what may be infeasible by that much buys Σ |y| times it, which is no descent
+    bought = feasible_within * float(np.sum(np.abs(found.y) * scales.rows))
+    enough = LOWER * max(abs(point.value), scales.f) + bought
     end = time.monotonic() + SECONDS
     for radius in RADII:
         box = radius * scales.x

@@ -14,7 +14,7 @@ def load(name: str, buses: int) -> BenchmarkProblem:
     stated = opf.problem(opf.load(buses))
     x0, unravel = jax.flatten_util.ravel_pytree(stated.x0)
     lower, upper = (_limits(side, stated.x0) for side in stated.bounds)
-    sizes = [np.size(constraint.function(stated.x0)) for constraint in stated.constraints]
+    sizes = [jax.eval_shape(constraint.function, unravel(x0)).size for constraint in stated.constraints]
     row_lower = [_filled(c.lower, -np.inf, size) for c, size in zip(stated.constraints, sizes, strict=True)]
     row_upper = [_filled(c.upper, np.inf, size) for c, size in zip(stated.constraints, sizes, strict=True)]
     return BenchmarkProblem(
