@@ -117,6 +117,8 @@ def iteration_line(record: dict[str, Any]) -> str:
         # A backend that does not tell gives NaN.
         if math.isfinite(record.get(key, math.nan)):
             line += f"   {key} {record[key]:.1e}"
+    if record.get("phase") == "restoration":
+        line += "   restoring feasibility"
     return line
 
 

@@ -9,7 +9,6 @@ H(x, w)      (n, n)     Hessian of  σ f + yᵀc,  the Jacobian of its gradient
 ```
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -62,8 +61,8 @@ class Evaluator:
         The traced program.
     param_leaves
         Leaves of the parameters, one array each.
-    inside
-        A point (n,) well inside the bounds, for nothing but its shape and type.
+    m
+        Number of rows.
     """
 
     def __init__(self, closed_jaxpr: Any, param_leaves: list[Any], m: int):
@@ -72,6 +71,7 @@ class Evaluator:
         self.n = closed_jaxpr.in_avals[0].shape[0]
         self.m = m
         self.calls = 0
+        self._last: tuple[bytes, Evaluation] | None = None
         options = {"xla_disable_hlo_passes": "fusion"} if len(closed_jaxpr.eqns) >= UNFUSED_FROM else None
         self.pattern: Pattern | None = detect(self.program, self.n, m, param_leaves) if self.n >= SPARSE_FROM else None
         self.compiler_options = options
@@ -127,10 +127,14 @@ class Evaluator:
         return np.asarray(values), np.asarray(jacobian), np.asarray(hessian)
 
     def __call__(self, x: np.ndarray, y: np.ndarray, weight: float = 1.0) -> Evaluation:
-        """Everything at x (n,), with the Hessian of ``weight f + yᵀc``."""
-        with float64():
-            values, jacobian, hessian = self.raw(x, np.concatenate(([weight], y)))
-        return Evaluation(float(values[0]), jacobian[0], values[1:], jacobian[1:], hessian)
+        """Everything at x (n,), with the Hessian of ``weight f + yᵀc``; the last answer is remembered."""
+        weights = np.concatenate(([weight], y))
+        key = x.tobytes() + weights.tobytes()
+        if self._last is None or self._last[0] != key:
+            with float64():
+                values, jacobian, hessian = self.raw(x, weights)
+            self._last = key, Evaluation(float(values[0]), jacobian[0], values[1:], jacobian[1:], hessian)
+        return self._last[1]
 
     def values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """f(x) and c(x) (m,)."""
@@ -171,6 +175,7 @@ class Evaluator:
         rows, cols = self._full_hessian_pattern()
         return np.flatnonzero(rows >= cols)
 
-    def traced(self) -> Callable[..., tuple[Any, Any, Any]]:
-        """`derivatives`, for a driver that compiles the whole solve."""
-        return self.derivatives
+    def set_params(self, param_leaves: list[Any]) -> None:
+        """Evaluate with other parameter values from now on; nothing is compiled anew."""
+        self.param_leaves = param_leaves
+        self._last = None

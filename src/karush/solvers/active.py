@@ -57,7 +57,7 @@ def _active(
 ) -> Iterator[Active]:
     values, lower, upper = values_lower_upper
     below, above = np.abs(values - lower) / scale, np.abs(upper - values) / scale
-    for k in np.flatnonzero((below <= ACTIVE) | (above <= ACTIVE)):
+    for k in np.flatnonzero((below <= ACTIVE) | (above <= ACTIVE)).tolist():
         side: Side = "lower" if below[k] <= above[k] else "upper"
         if lower[k] == upper[k]:
             side = "fixed" if owners[k] == "bounds" else "equal"

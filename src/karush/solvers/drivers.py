@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from karush.core.precision import float64
@@ -22,24 +23,35 @@ def python_loop(
     mu: float,
     watch: Callable[[State], bool],
     max_iterations: int,
-) -> State:
-    """Run from x until the step says it is over, `watch` returns False, or the iterations are used up."""
+) -> tuple[State, bool]:
+    """Run from x (n,) until the step says it is over, `watch` answers False, or the iterations are used up.
+
+    Returns the last state, and whether Ctrl-C ended the run.
+    """
+    # Overflow in a trial point is an expected answer that the line search deals with.
     with np.errstate(all="ignore"), float64():
         state = start.state(NUMPY, rows, data, x, mu)
-        while state.status == RUNNING and state.iterations < max_iterations:
-            weights = interior_point.weights(NUMPY, data, state)
-            at = evaluator.raw(interior_point.trial_x(NUMPY, data, state), weights)
-            before = state.iterations
-            state = interior_point.advance(NUMPY, rows, data, state, *at)
-            if state.iterations > before and not watch(state):
-                break
-    return state
+        try:
+            while state.status == RUNNING and state.iterations < max_iterations:
+                weights = interior_point.weights(NUMPY, data, state)
+                at = evaluator.raw(interior_point.trial_x(NUMPY, data, state), weights)
+                before = state.iterations
+                state = interior_point.advance(NUMPY, rows, data, state, *at)
+                if state.iterations > before and not watch(state):
+                    break
+        except KeyboardInterrupt:
+            return state, True
+    return state, False
 
 
 def fused(evaluator: Evaluator, rows: Layout) -> Callable[..., Any]:
-    """``(data, x, mu, max_iterations, *params) -> State``, one compiled program."""
+    """``(data, x, mu, max_iterations, *params) -> array``, one compiled program.
 
-    def solve(data: Data, x: Any, mu: Any, max_iterations: Any, *params: Any) -> State:
+    The array holds v (n+m,), y (m,), z_upper − z_lower (n+m,), then status, iterations and evaluations: one array,
+    because each that leaves a compiled program costs a microsecond or two.
+    """
+
+    def solve(data: Data, x: Any, mu: Any, max_iterations: Any, *params: Any) -> Any:
         def body(state: State) -> State:
             weights = interior_point.weights(JAX, data, state)
             at = evaluator.derivatives(interior_point.trial_x(JAX, data, state), weights, *params)
@@ -48,6 +60,9 @@ def fused(evaluator: Evaluator, rows: Layout) -> Callable[..., Any]:
         def going(state: State) -> Any:
             return (state.status == RUNNING) & (state.iterations < max_iterations)
 
-        return jax.lax.while_loop(going, body, start.state(JAX, rows, data, x, mu))
+        state = jax.lax.while_loop(going, body, start.state(JAX, rows, data, x, mu))
+        point = state.point
+        counts = jnp.stack([state.status, state.iterations, state.evaluations]).astype(jnp.float64)
+        return jnp.concatenate([point.v, point.y, point.z_upper - point.z_lower, counts])
 
     return jax.jit(solve, compiler_options=evaluator.compiler_options)
