@@ -46,5 +46,5 @@ class Answer:
     iterations: int | None = None
     evaluations: int | None = None
     """evaluations of the objective"""
-    extra: dict | None = None
-    """whatever else the solver's row of the results should hold"""
+    extra: Callable[[], dict] | None = None
+    """whatever else the solver's row of the results should hold; called outside the time measured"""

@@ -1,7 +1,7 @@
 """Run the benchmark: ``python -m benchmarks.run --lists hs small opf --solvers karush ipopt pounce uno slsqp``.
 
 Per problem, every solver in turn in a new process (cold times include nothing that was compiled before), then one
-process that judges all answers. Finished rows of the same version are kept: an interrupted run goes on where it stopped.
+process that judges all answers. Finished rows of the same version are kept, so an interrupted run goes on.
 """
 
 import argparse

@@ -37,7 +37,7 @@ def as_row(answer: Answer) -> dict:
     parts = {"x": answer.x, "y": answer.y, "z": answer.z}
     row = {key: None if part is None else np.asarray(part, float).tolist() for key, part in parts.items()}
     row |= {"status": answer.status, "claimed": answer.claimed, "iterations": answer.iterations}
-    return row | {"evaluations": answer.evaluations} | (answer.extra or {})
+    return row | {"evaluations": answer.evaluations} | (answer.extra() if answer.extra else {})
 
 
 def warm_times(solve, x0) -> list[float]:

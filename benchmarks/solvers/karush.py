@@ -21,9 +21,6 @@ def stated(problem: BenchmarkProblem) -> karush.Problem:
 
 
 def answer_of(result: karush.Result) -> Answer:
-    certificate = result.certificate
-    scales = certificate.scales
-    numbers = {"x": scales.x.tolist(), "f": float(scales.f), "rows": scales.rows.tolist()}
     return Answer(
         x=result.x_flat,
         status=str(result.status),
@@ -32,13 +29,15 @@ def answer_of(result: karush.Result) -> Answer:
         z=result.z_flat,
         iterations=result.iterations,
         evaluations=result.evaluations,
-        extra={
-            "verdict": str(certificate.verdict),
-            "sentence": certificate.sentence,
-            "scales": numbers,
-            "method": result.method,
-        },
+        extra=lambda: {"method": result.method, **stated_by(result.certificate)},
     )
+
+
+def stated_by(certificate: karush.Certificate) -> dict:
+    """What the certificate says, its scales for the checker to recompute the residuals with."""
+    scales = certificate.scales
+    numbers = {"x": scales.x.tolist(), "f": float(scales.f), "rows": scales.rows.tolist()}
+    return {"verdict": str(certificate.verdict), "sentence": certificate.sentence, "scales": numbers}
 
 
 def cold(problem: BenchmarkProblem) -> Answer:
