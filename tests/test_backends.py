@@ -80,20 +80,20 @@ def run(make, method, **options):
     return solve(method, flat, evaluator, flat.x0, options=BackendOptions(**options))
 
 
-class Recorder:
+class Recorder(Evaluator):
     """An evaluator that notes every point it is asked at."""
 
     def __init__(self, evaluator):
-        self.evaluator, self.values_at, self.derivatives_at = evaluator, [], []
-        self.jacobian_pattern, self.hessian_pattern = evaluator.jacobian_pattern, evaluator.hessian_pattern
+        self.__dict__.update(evaluator.__dict__)  # what is compiled stays so
+        self.values_at, self.derivatives_at = [], []
 
     def values(self, x):
         self.values_at.append(x.copy())
-        return self.evaluator.values(x)
+        return super().values(x)
 
     def sparse(self, x, y, weight=1.0):
         self.derivatives_at.append((x.copy(), y.copy(), weight))
-        return self.evaluator.sparse(x, y, weight)
+        return super().sparse(x, y, weight)
 
 
 @each_backend
@@ -196,6 +196,11 @@ def test_the_callback_stops_the_run_and_sees_every_iteration(method, way):
     assert len(rows) == 3
     assert tuple(rows) == answer.history
     assert all(np.isfinite(row["value"]) and row["iteration"] >= 0 for row in rows)
+
+
+@each_backend
+def test_the_history_has_the_value_of_the_users_own_objective(method):
+    assert run(maximum, method).history[-1]["value"] == pytest.approx(4.0, rel=1e-3)
 
 
 @each_backend

@@ -18,7 +18,7 @@ class BackendOptions:
     max_iterations: int = 3000
     time_limit: float | None = None
     """seconds"""
-    callback: Callable[[dict[str, float]], Any] | None = None
+    callback: Callable[[dict[str, Any]], Any] | None = None
     """called after every iteration with a row of `BackendAnswer.history`; a true return or StopIteration ends it all"""
     backend_options: Mapping[str, Any] = field(default_factory=dict)
     """the solver's own options by their own names, set last"""
@@ -39,6 +39,6 @@ class BackendAnswer:
     iterations: int
     evaluations: int
     """points at which the user's functions were evaluated"""
-    history: tuple[dict[str, float], ...] = ()
-    """per iteration: iteration, value (of the minimised objective), infeasibility, stationarity, barrier, step; NaN
+    history: tuple[dict[str, Any], ...] = ()
+    """per iteration: iteration, value (of the user's own objective), infeasibility, stationarity, barrier, step; NaN
     where the solver does not say"""

@@ -1,5 +1,7 @@
 """Ipopt, by cyipopt [WB06]."""
 
+from importlib import import_module
+
 import numpy as np
 
 from karush.backends.answer import BackendAnswer, BackendOptions
@@ -17,8 +19,6 @@ def solve(
     options: BackendOptions,
 ) -> BackendAnswer:
     """Run Ipopt from x0 (n,), warm if multipliers y0 (m,) and z0 (n,) are given."""
-    import cyipopt
-
     # Without the check a NaN in J or H goes into the factorization.
     extra = {"check_derivatives_for_naninf": "yes"}
-    return solve_with(cyipopt.Problem, "Ipopt", extra, flat, evaluator, x0, y0, z0, options)
+    return solve_with(import_module("cyipopt").Problem, "Ipopt", extra, flat, evaluator, x0, y0, z0, options)

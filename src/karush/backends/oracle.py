@@ -21,6 +21,10 @@ SHOWN_VARIABLES = 3
 ENDED_ANYWHERE = frozenset({Status.INTERRUPTED, Status.STOPPED, Status.TIME_LIMIT, Status.EVALUATION_FAILED})
 
 
+MEASURED = ("infeasibility", "stationarity", "barrier", "step")
+"""What a row of the history holds beside the iteration and the value."""
+
+
 class Oracle:
     """The problem as callbacks, with a memory of one point, of the best point, and of what went wrong.
 
@@ -36,7 +40,7 @@ class Oracle:
         self.flat, self.evaluator, self.options = flat, evaluator, options
         self.deadline = np.inf if options.time_limit is None else time.perf_counter() + options.time_limit
         self.evaluations = 0
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self.stop: Status | None = None
         self.failure: str | None = None
         """the last evaluation that gave no finite number, in words"""
@@ -130,10 +134,11 @@ class Oracle:
         """Context for the body of a callback: its exception ends the run and is raised by `answer`."""
         return _Carrier(self)
 
-    def proceed(self, **row: float) -> bool:
-        """Note one iteration (a row of `BackendAnswer.history`) and say whether to go on."""
-        blank = dict.fromkeys(("iteration", "value", "infeasibility", "stationarity", "barrier", "step"), np.nan)
-        self.history.append(blank | {k: v if isinstance(v, int) else float(v) for k, v in row.items()})
+    def proceed(self, iteration: int, value: float, **measured: float) -> bool:
+        """Note one iteration (a row of `BackendAnswer.history`; `value` the minimised one) and say whether to go on."""
+        row: dict[str, Any] = {"iteration": int(iteration), "value": float(-value if self.flat.maximize else value)}
+        row |= {name: float(measured.get(name, np.nan)) for name in MEASURED}
+        self.history.append(row)
         if self.stop is None and time.perf_counter() > self.deadline:
             self.stop = Status.TIME_LIMIT
         if self.stop is None and self.options.callback is not None and self._callback_stops():

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import OptimizeWarning
+from scipy.optimize import Bounds, OptimizeWarning
 
 from karush.backends.answer import BackendAnswer
 from karush.backends.oracle import Oracle
@@ -102,9 +102,9 @@ class ScipyDoor:
         jacobian = sparse.csr_matrix((there.jacobian_data, self._jacobian_pattern), shape=(flat.m, flat.n))
         return -(there.gradient + jacobian.T @ y)
 
-    def proceed(self, x_free: np.ndarray, **row: float) -> bool:
+    def proceed(self, x_free: np.ndarray, iteration: int, value: float, **measured: float) -> bool:
         """`Oracle.proceed`, with the largest violation of a row at this point."""
-        return self.oracle.proceed(infeasibility=self.violation(x_free), **row)
+        return self.oracle.proceed(iteration, value, infeasibility=self.violation(x_free), **measured)
 
     def violation(self, x_free: np.ndarray) -> float:
         """Largest violation of a row, in the user's units."""
@@ -128,9 +128,15 @@ class ScipyDoor:
         return self.oracle.answer(solver, x, y, self.residual(x, y), status, words, 0)
 
 
+def box(lower: Any, upper: Any, keep_feasible: bool = False) -> Bounds:
+    """SciPy's bounds; its stubs know only numbers where it takes arrays."""
+    return Bounds(lower, upper, keep_feasible=keep_feasible)
+
+
 @contextmanager
 def strict_options(solver: str, backend_options: Mapping[str, Any]) -> Iterator[None]:
-    """Options that SciPy would only warn of are refused; warnings of clipped points are not needed, all are clipped.
+    """Options that SciPy would only warn of are refused; its other warnings (clipped points, a singular Jacobian) are
+    left out, since the certificate judges what came of them.
 
     Raises
     ------
@@ -139,6 +145,7 @@ def strict_options(solver: str, backend_options: Mapping[str, Any]) -> Iterator[
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", OptimizeWarning)
         try:
             yield

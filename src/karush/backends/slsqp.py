@@ -12,7 +12,7 @@ from scipy import optimize
 
 from karush.backends.answer import BackendAnswer, BackendOptions
 from karush.backends.oracle import Oracle
-from karush.backends.scipy_door import FAR, UNDEFINED, NoNumbers, ScipyDoor, strict_options
+from karush.backends.scipy_door import FAR, UNDEFINED, NoNumbers, ScipyDoor, box, strict_options
 from karush.core.status import Status
 from karush.derivatives.evaluator import Evaluator
 from karush.problem.flat import FlatProblem
@@ -59,7 +59,7 @@ def solve(
                 start,
                 jac=door.gradient,
                 method="SLSQP",
-                bounds=optimize.Bounds(flat.lower, flat.upper),
+                bounds=box(flat.lower, flat.upper),
                 constraints=rows.constraints(door),
                 callback=callback,
                 options=chosen | dict(options.backend_options),

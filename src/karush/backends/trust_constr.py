@@ -10,7 +10,7 @@ from scipy import optimize
 
 from karush.backends.answer import BackendAnswer, BackendOptions
 from karush.backends.oracle import Oracle
-from karush.backends.scipy_door import FAR, UNDEFINED, NoNumbers, ScipyDoor, strict_options
+from karush.backends.scipy_door import FAR, UNDEFINED, NoNumbers, ScipyDoor, box, strict_options
 from karush.core.status import Status
 from karush.derivatives.evaluator import Evaluator
 from karush.problem.flat import FlatProblem
@@ -45,33 +45,9 @@ def solve(
     door = ScipyDoor(oracle, start, free)
     if not free.size:
         return door.fixed_answer("trust-constr")
-    bounds = optimize.Bounds(flat.lower[free], flat.upper[free], keep_feasible=True)
+    bounds = box(flat.lower[free], flat.upper[free], keep_feasible=True)
     bounded = np.any(np.isfinite(bounds.lb) | np.isfinite(bounds.ub))
-    chosen = {
-        "gtol": 0.0,  # tested in the callback
-        "barrier_tol": options.tol,
-        "xtol": options.tol**XTOL_POWER,
-        "maxiter": options.max_iterations,
-        "sparse_jacobian": True,
-    }
-
-    converged = False
-
-    def callback(x_free: np.ndarray, state: Any) -> bool:
-        # Not by gtol: that test leaves out complementarity, and passes at a barrier parameter of 6e-6 on HS71.
-        nonlocal converged
-        errors = state.optimality, state.constr_violation, state.get("barrier_parameter", 0.0)
-        converged = max(errors) <= options.tol
-        go_on = door.proceed(
-            x_free,
-            iteration=state.nit,
-            value=state.fun,
-            stationarity=state.optimality,
-            barrier=state.get("barrier_parameter", np.nan),
-            step=state.tr_radius,
-        )
-        return converged or not go_on
-
+    watch = _Watch(door)
     with oracle.interruptible(), strict_options("trust-constr", options.backend_options):
         try:
             result = optimize.minimize(
@@ -82,8 +58,8 @@ def solve(
                 method="trust-constr",
                 bounds=bounds if bounded else None,
                 constraints=_rows(door),
-                callback=callback,
-                options=chosen | dict(options.backend_options),
+                callback=watch,
+                options=_options(options),
             )
         except NoNumbers as lost:
             return door.failed_answer("trust-constr", lost.status, str(lost))
@@ -93,20 +69,52 @@ def solve(
     y = np.array(result.v[0]) if flat.m else np.zeros(0)
     z = door.residual(x, y)
     z[free] = result.v[-1] if bounded else 0.0
-    status = Status.CONVERGED if converged else STATUS.get(result.status, Status.STEP_FAILED)
-    words = "within the tolerance" if converged else result.message.rstrip(".")
+    status = Status.CONVERGED if watch.converged else STATUS.get(result.status, Status.STEP_FAILED)
+    words = "within the tolerance" if watch.converged else result.message.rstrip(".")
     return oracle.answer("trust-constr", x, y, z, status, words, int(result.nit))
+
+
+class _Watch:
+    """The callback, which holds the stopping test as well.
+
+    Not gtol: that test leaves complementarity out, and passes at a barrier parameter of 6e-6 on HS71.
+    """
+
+    def __init__(self, door: ScipyDoor):
+        self.door, self.tol = door, door.oracle.options.tol
+        self.converged = False
+
+    def __call__(self, x_free: np.ndarray, state: Any) -> bool:
+        barrier = state.get("barrier_parameter", 0.0)
+        self.converged = all(error <= self.tol for error in (state.optimality, state.constr_violation, barrier))
+        go_on = self.door.proceed(
+            x_free,
+            iteration=state.nit,
+            value=state.fun,
+            stationarity=state.optimality,
+            barrier=barrier,
+            step=state.tr_radius,
+        )
+        return self.converged or not go_on
+
+
+def _options(options: BackendOptions) -> dict[str, Any]:
+    chosen = {
+        "gtol": 0.0,  # see _Watch
+        "barrier_tol": options.tol,
+        "xtol": options.tol**XTOL_POWER,
+        "maxiter": options.max_iterations,
+        "sparse_jacobian": True,
+    }
+    return chosen | dict(options.backend_options)
 
 
 def _rows(door: ScipyDoor) -> list[optimize.NonlinearConstraint]:
     flat = door.oracle.flat
     if not flat.m:
         return []
-    return [
-        optimize.NonlinearConstraint(
-            door.rows, flat.row_lower, flat.row_upper, jac=door.jacobian, hess=lambda x, y: door.hessian(x, y, 0.0)
-        )
-    ]
+    derivatives: dict[str, Any] = {"jac": door.jacobian, "hess": lambda x, y: door.hessian(x, y, 0.0)}
+    return [optimize.NonlinearConstraint(door.rows, flat.row_lower, flat.row_upper, **derivatives)]
 
 
 def _pushed_inside(flat: FlatProblem, x0: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ Signs: asked for positive multipliers, Uno has ``L = f + λᵀc + (z_l + z_u)ᵀ
 """
 
 import itertools
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,7 @@ def solve(
     OptionError
         for a name or value in ``options.backend_options`` that Uno refuses.
     """
-    import unopy
-
+    unopy = import_module("unopy")
     oracle = Oracle(flat, evaluator, options)
     model = _model(unopy, oracle)
     model.set_initial_primal_iterate(flat.projected(x0).tolist())
@@ -62,18 +62,19 @@ def solve(
     _configure(solver, options)
     iterations = itertools.count(1)
 
-    def stops(
+    def note(
         x: Any, z_l: Any, z_u: Any, y: Any, weight: float, infeasibility: float, stationarity: float, gap: float
-    ) -> bool:
+    ) -> None:
         with oracle.carried():
             # In the restoration phase x is longer, by the elastic variables.
             value = oracle.values(x[: flat.n])[0]
-            return not oracle.proceed(
+            oracle.proceed(
                 iteration=next(iterations), value=value, infeasibility=infeasibility, stationarity=stationarity
             )
-        return True
 
-    solver.set_termination_callback(stops)
+    solver.set_notify_acceptable_iterate_callback(note)
+    # Asked after every iterate but the last one.
+    solver.set_termination_callback(lambda *iterate: oracle.stop is not None)
     with oracle.interruptible():
         result = solver.optimize(model)
     ending, point = result.optimization_status.name, result.solution_status.name
