@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
+from karush.jaxprs.signs import never_negative
 from karush.jaxprs.source import Place
 from karush.jaxprs.switches import FROZEN, LOOP, Switch, library_function, name_of, switch_of
 from karush.jaxprs.walk import Program, Step, inline
@@ -155,6 +156,7 @@ _FORWARD = {"cond": _cond_forward, "scan": _scan_forward, "while": _while_forwar
 def _backward(program: Program, depends: Sequence[int], outputs: Sequence[bool]) -> tuple[Plan, list[bool]]:
     """The plan of what reaches the wanted outputs, and which inputs do."""
     plan = Plan(program)
+    unsigned = never_negative(program) if any(step.primitive == "abs" for step in program.steps) else set()
     wanted = [False] * program.size
     readers: dict[int, list[Step]] = {}
     for slot, on in zip(program.outputs, outputs, strict=True):
@@ -167,7 +169,8 @@ def _backward(program: Program, depends: Sequence[int], outputs: Sequence[bool])
         sources = [depends[slot] for slot in step.inputs]
         if any(sources):
             needed = _visit(plan, index, sources, [wanted[slot] for slot in step.outputs])
-            if step.primitive == "abs" and not kept & set(step.outputs) and _smoothed(step, readers):
+            smoothed = step.primitive == "abs" and kept.isdisjoint(step.outputs) and _smoothed(step, readers)
+            if smoothed or (step.primitive == "abs" and step.inputs[0] in unsigned):
                 plan.switches.pop(index, None)
             for slot, need in zip(step.inputs, needed, strict=True):
                 wanted[slot] = wanted[slot] or need
