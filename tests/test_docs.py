@@ -45,7 +45,7 @@ def runs_python(page: Path) -> bool:
 
 
 @pytest.mark.user_style
-@pytest.mark.parametrize("page", filter(runs_python, PAGES), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if runs_python(page)], ids=lambda page: page.stem)
 def test_every_python_block_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__docs__"}
