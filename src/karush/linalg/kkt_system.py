@@ -22,6 +22,9 @@ PENALTY_CAP = 1e8
 errors eps·D⁻¹‖J_i‖² would drown the curvature on the null space of J that the test asks for. Capping can only make the
 test stricter."""
 
+SMALLEST_SIZE = 1e-8
+"""‖H‖ counts as at least this in the cap: a linear objective has none"""
+
 
 class Layout(NamedTuple):
     """Which rows stay in the system; the others are eliminated into H. Static."""
@@ -46,7 +49,7 @@ def has_right_inertia(ops: Ops, H: Any, J: Any, D: Any) -> Any:
     xnp = ops.np
     if J.shape[0] == 0:
         return ops.is_positive_definite(H)
-    size = xnp.maximum(xnp.max(xnp.abs(H), initial=0.0), 1e-300)
+    size = xnp.maximum(xnp.max(xnp.abs(H), initial=0.0), SMALLEST_SIZE)
     squares = xnp.maximum(xnp.sum(J * J, axis=1), 1e-300)
     penalty = xnp.minimum(1.0 / xnp.maximum(D, 1e-300), PENALTY_CAP * size / squares)
     return ops.is_positive_definite(H + (J.T * penalty) @ J)

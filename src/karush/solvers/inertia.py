@@ -37,4 +37,4 @@ def correction(
 
     start = floor * xnp.ones(())
     delta = ops.while_loop(lambda d: (d < DELTA_MAX) & ~is_right(d), grow, start)
-    return delta, xnp.where(delta > 0.0, delta, delta_last)
+    return delta, xnp.where(delta > floor, delta, delta_last)

@@ -45,6 +45,10 @@ RESTORED = 0.9
 """restoration ends at a point that the filter accepts with at most this share of the violation it began with"""
 REFINEMENTS = 12
 """extra iterations in pursuit of `dual_tol` once `tol` is met"""
+LEAST_RESIDUAL = 1e-4
+"""restoration ends where the residual's gradient falls below tol times the residual, taken as at least this"""
+DELTA_DAMP = 1e-4
+"""first extra inertia correction where no step length served near feasibility; then ten times that, and so on"""
 DIVERGENCE = 1e18
 """scaled objective below minus this, feasible: the run ends as unbounded"""
 
@@ -167,6 +171,7 @@ def _measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
         return xnp.maximum(xnp.maximum(xnp.max(xnp.abs(dual), initial=0.0), gaps) / scale, violation)
 
     smallest = xnp.minimum(data.tol, data.dual_tol / data.f_unit) / (KAPPA_EPSILON + 1.0)
+    smallest = xnp.where(restoring, LEAST_RESIDUAL * smallest, smallest)
 
     def smaller(mu: Any) -> Any:
         return xnp.maximum(smallest, xnp.minimum(KAPPA_MU * mu, mu**THETA_MU))
@@ -180,7 +185,10 @@ def _measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
     gaps = barrier.complementarity(ops, data, point, 0.0) * data.f_unit
     rows_unscaled = xnp.max(xnp.abs(point.residual) * data.row_unit, initial=0.0)
     dual_error = xnp.maximum(xnp.maximum(xnp.max(xnp.abs(unscaled), initial=0.0), gaps), rows_unscaled)
-    fine = (total <= data.tol) & measuring
+    # A residual that cannot be lowered: its gradient vanishes relative to itself.
+    residual = xnp.max(xnp.abs(point.residual), initial=0.0)
+    wanted = data.tol * xnp.where(restoring, xnp.clip(residual, LEAST_RESIDUAL, 1.0), 1.0)
+    fine = (total <= wanted) & measuring
     refinements = xnp.where(fine, state.refinements + 1, state.refinements)
     over = fine & ((dual_error <= data.dual_tol) | (refinements > REFINEMENTS) | restoring)
     diverged = (at.f < -DIVERGENCE) & (violation <= 1e-6 * DIVERGENCE) & measuring & ~restoring
@@ -200,23 +208,25 @@ def _measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
 
 def _leave_restoration(ops: Ops, state: State) -> State:
     """Feasibility is restored: fresh multipliers at the same point, then the barrier problem again."""
+    xnp = ops.np
     point = state.point
-    large = ops.np.maximum(ops.np.max(point.z_lower, initial=0.0), ops.np.max(point.z_upper, initial=0.0)) > MULTIPLIER_LIMIT
-    one = ops.np.ones_like(point.z_lower)
+    largest = xnp.maximum(xnp.max(point.z_lower, initial=0.0), xnp.max(point.z_upper, initial=0.0))
+    large = largest > MULTIPLIER_LIMIT
     point = point._replace(
-        z_lower=ops.np.where(large & (point.z_lower > 0), one, point.z_lower),
-        z_upper=ops.np.where(large & (point.z_upper > 0), one, point.z_upper),
-        y=ops.np.zeros_like(point.y),
+        z_lower=xnp.where(large & (point.z_lower > 0), 1.0, point.z_lower),
+        z_upper=xnp.where(large & (point.z_upper > 0), 1.0, point.z_upper),
+        y=xnp.zeros_like(point.y),
     )
     return state._replace(
         point=point,
         mode=MULTIPLIERS,
-        force=ops.np.asarray(True),
+        force=xnp.asarray(True),
         mu=state.mu_saved,
         trial_v=point.v,
         trial_y=point.y,
-        delta_floor=0.0,
-        failures=0,
+        delta=xnp.zeros(()),
+        delta_floor=xnp.zeros(()),
+        failures=state.failures * 0,
     )
 
 
@@ -254,15 +264,16 @@ def _direct(ops: Ops, rows: Layout, data: Data, state: State, at: Evaluated) -> 
     dx, dy = kkt_system.solve(ops, rows, factors, J, D, a, b)
     dv = xnp.concatenate([dx, xnp.where(free_s, slack * (dy - a_s), 0.0)])
     state = state._replace(factors=factors, J=J, D=D, delta=delta_last)
-    solved = xnp.isfinite(xnp.sum(dv) + xnp.sum(dy))
-    state = state._replace(status=xnp.where(solved, state.status, STEP_FAILED))
     merit_gradient = xnp.concatenate([xnp.where(restoring, point.residual @ at.J, at.g), xnp.zeros(m)])
     merit_gradient = merit_gradient - xnp.where(
         restoring, xnp.concatenate([xnp.zeros(n), point.residual]), 0.0
     )
     merit_gradient = merit_gradient + barrier.force(ops, data, point, state.mu)
     step = barrier.step(ops, data, point, state.mu, dv, dy, merit_gradient @ dv, TAU_MIN)
-    return _first_trial(ops, data, state, step, dy)
+    solved = xnp.isfinite(xnp.sum(dv) + xnp.sum(dy))
+    return ops.cond(
+        solved, lambda s: _first_trial(ops, data, s, step, dy), lambda s: _change_phase(ops, data, s), state
+    )
 
 
 def _first_trial(ops: Ops, data: Data, state: State, step: Step, dy: Any) -> State:
@@ -358,7 +369,8 @@ def _change_phase(ops: Ops, data: Data, state: State) -> State:
         mu_saved=xnp.where(damp, state.mu_saved, state.mu),
         mu=xnp.where(damp, state.mu, mu_restoring),
         theta_saved=xnp.where(damp, state.theta_saved, point.violation),
-        delta_floor=xnp.where(damp, xnp.maximum(1e-4, 10.0 * xnp.maximum(state.delta_floor, state.delta)), 0.0),
+        delta=xnp.where(damp, state.delta, 0.0),
+        delta_floor=xnp.where(damp, xnp.maximum(DELTA_DAMP, 10.0 * state.delta_floor), 0.0),
         filter_theta=xnp.where(damp & ~restoring, xnp.full_like(state.filter_theta, xnp.inf), state.filter_theta),
         trial_v=point.v,
         trial_y=xnp.where(damp & ~restoring, point.y, point.residual),

@@ -46,6 +46,8 @@ def summarize(result: Result) -> tuple[Section, ...]:
         (Cell("method"), Cell(method)),
         (Cell("effort"), Cell(effort)),
     ]
+    if flat.maximize and result.success:
+        facts.insert(2, (Cell(""), Cell("Of minus the objective, that is: a maximum of the objective.")))
     facts += [(Cell("note"), Cell(note)) for note in result.notes]
     return (
         Section(title, tuple(facts)),
