@@ -35,7 +35,10 @@ def draw(lists: dict[str, measures.Rows], file: Path) -> None:
         for solver in measures.solvers(rows):
             factors, share = profile(rows, solver)
             line = {"color": COLOURS.get(solver), "linewidth": 2.4 if solver == measures.OURS else 1.5}
-            x, y = np.append(factors, WIDEST), np.append(share, share[-1] if share.size else 0.0)
+            x, y = (
+                np.concatenate([[1.0], factors, [WIDEST]]),
+                np.concatenate([[0.0], share, [share[-1] if share.size else 0.0]]),
+            )
             panel.step(x, y, where="post", label=solver, **line)
         panel.set_xscale("log")
         panel.set_xlim(1, WIDEST)
