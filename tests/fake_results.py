@@ -32,7 +32,7 @@ def entry(name: str, value: float, bound: float, ok: bool, worst: str = "", note
     return SimpleNamespace(name=name, value=value, bound=bound, ok=ok, worst=worst, kind="checked", note=note)
 
 
-def certificate_of(flat: FlatProblem, verdict: Verdict, **changes: Any) -> SimpleNamespace:
+def certificate_of(flat: FlatProblem, verdict: Verdict, **changes: Any) -> Any:
     fields: dict[str, Any] = {
         "verdict": verdict,
         "sentence": "A sentence on the verdict.",

@@ -70,6 +70,7 @@ def test_a_column_has_one_number_of_decimals():
     assert aligned([1.5, -20.25, 300.125]) == ["1.500", "-20.250", "300.125"]
     assert aligned([1.0, 2.0]) == ["1", "2"]
     assert aligned([100.0, 2000.0]) == ["100", "2000"]
+    assert aligned([1.5, 3.21e-11, -2.25]) == ["1.50", "3.2e-11", "-2.25"]
     assert aligned([math.inf, 1.0, math.nan]) == ["inf", "1", "nan"]
 
 

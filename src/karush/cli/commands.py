@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+import karush
 from karush.api import certify as certify_point
 from karush.api import minimize
 from karush.core.errors import FileError, KarushError
 from karush.io import certificate_document, dumps, load_problem, read_point, result_document
 from karush.io.problem_file import split_spec, users_code
-from karush.io.result_json import installed_version
 from karush.report import ProgressLine, print_sections
 from karush.report.tables import certificate_report
 from karush.solvers.summary import summarize
@@ -47,7 +47,7 @@ app = App(
     help="Minimize a model written as JAX functions, and certify what the answer is.",
     help_epilogue=EXAMPLES + SOLVE_EXAMPLES + CERTIFY_EXAMPLES + EXIT,
     help_format="plaintext",
-    version=lambda: f"karush {installed_version()}",
+    version=lambda: f"karush {karush.__version__}",
     suppress_keyboard_interrupt=False,
 )
 

@@ -81,19 +81,21 @@ def number(value: float, digits: int = 6) -> str:
 def aligned(values: Sequence[float], digits: int = 6) -> list[str]:
     """Numbers of one column with one number of decimals: the largest gets `digits` digits.
 
-    Where the column spans too many magnitudes for that, each number stands for itself.
+    What would be 0.000 then is written with an exponent. Columns of very large or small numbers have no common decimals.
     """
     sizes = [abs(value) for value in values if 0 < abs(value) < math.inf]
     if not sizes:
         return [number(value, digits) for value in values]
     decimals = digits - 1 - math.floor(math.log10(max(sizes)))
-    if not 0 <= decimals <= digits + 1 or min(sizes) < 10.0**-decimals:
+    if not 0 <= decimals <= digits + 1:
         return [number(value, digits) for value in values]
     # Adding 0.0 takes the sign from a zero.
-    texts = [f"{value + 0.0:.{decimals}f}" for value in values]
+    tiny = 10.0**-decimals
+    texts = [f"{value:.1e}" if 0 < abs(value) < tiny else f"{value + 0.0:.{decimals}f}" for value in values]
     # Zeros that all numbers end with say nothing.
-    idle = min(len(text) - len(text.rstrip("0")) for text in texts if "." in text) if decimals else 0
-    return [text[: len(text) - idle].rstrip(".") if "." in text else text for text in texts]
+    fixed = [text for text in texts if "." in text and "e" not in text]
+    idle = min((len(text) - len(text.rstrip("0")) for text in fixed), default=0)
+    return [text[: len(text) - idle].rstrip(".") if text in fixed else text for text in texts]
 
 
 def measured(value: float) -> str:

@@ -1,11 +1,11 @@
 """Results and certificates as JSON documents; `schema.json` beside this file is their JSON Schema."""
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
+import karush
 from karush.certificates.certificate import Certificate
 from karush.io.trees import encode, numbers
 from karush.solvers.result import Result
@@ -15,20 +15,11 @@ CERTIFICATE = "karush-certificate/1"
 """Names of the formats. The number goes up when a reader of the old one would go wrong; new keys do not raise it."""
 
 
-def installed_version() -> str:
-    """Version of the installed distribution."""
-    try:
-        return version("karush")
-    except PackageNotFoundError:
-        # A source tree on sys.path that nobody installed has no version; its results should be readable all the same.
-        return "0+source"
-
-
 def result_document(result: Result) -> dict[str, Any]:
     """JSON-ready dict of a result."""
     return {
         "schema": RESULT,
-        "karush": installed_version(),
+        "karush": karush.__version__,
         "problem": result.name,
         "sense": "maximize" if result.flat.maximize else "minimize",
         "x": encode(result.x),
@@ -57,7 +48,7 @@ def certificate_document(certificate: Certificate, x: Any, name: str | None = No
     """JSON-ready dict of a certificate and the point, a pytree, that it is about."""
     return {
         "schema": CERTIFICATE,
-        "karush": installed_version(),
+        "karush": karush.__version__,
         "problem": name,
         "x": encode(x),
         "success": bool(certificate.success),
