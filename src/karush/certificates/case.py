@@ -1,7 +1,6 @@
 """A point under judgement, and how a verdict on it is written down."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from karush.certificates.witness import Witness
 from karush.core.status import Verdict
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """One point under judgement."""
 
     scaled: Scaled
@@ -40,4 +38,4 @@ def not_a_minimum(case: Case, because: str, better: Witness) -> Certificate:
     sign = -1.0 if flat.maximize else 1.0
     value = sign * better.value * case.scaled.scales.f
     witness = {"x": flat.door.unravel(better.x), "x_flat": better.x, "value": value}
-    return conclude(case, Verdict.NOT_A_MINIMUM, replace(case.evidence, because=because), witness)
+    return conclude(case, Verdict.NOT_A_MINIMUM, case.evidence._replace(because=because), witness)

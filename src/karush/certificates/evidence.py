@@ -1,6 +1,7 @@
 """What was measured on the way to a verdict, and one line of it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,8 +35,7 @@ class Entry:
         return f"{self.name} {measured(self.value)} {relation} {measured(self.bound)}{place}"
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
+class Evidence(NamedTuple):
     """What was measured on the way to a verdict; None where it was not needed."""
 
     flat: FlatProblem

@@ -160,7 +160,7 @@ def _note_kink(case: Case, analysis: Analysis) -> Case:
     # argmin takes a NaN for the smallest: a margin that cannot be computed is none.
     nearest = int(np.argmin(margins))
     kink = (float(margins[nearest]), str(analysis.kinks[nearest]))
-    return replace(case, evidence=replace(case.evidence, kink=kink, kink_bound=KINK))
+    return case._replace(evidence=case.evidence._replace(kink=kink, kink_bound=KINK))
 
 
 def _first(case: Case, analysis: Analysis | None, sequence: np.ndarray | None) -> Certificate:
@@ -178,7 +178,7 @@ def _first(case: Case, analysis: Analysis | None, sequence: np.ndarray | None) -
         return conclude(case, Verdict.NOT_STATIONARY, evidence)
     active = active_set(case.point, kkt, case.scaled.equal, float(np.sqrt(tol)))
     second = second_order(case.point, active)
-    case = replace(case, evidence=replace(evidence, active=active, second=second))
+    case = case._replace(evidence=evidence._replace(active=active, second=second))
     return unqualified(case) or by_convexity(case, analysis) or by_curvature(case, second)
 
 
@@ -187,15 +187,15 @@ def _infeasible(case: Case) -> Certificate:
     m = case.scaled.flat.m
     if np.any(case.kkt.violation[:m] > tol):
         found = infeasibility(case.scaled, case.x, case.point, tol)
-        evidence = replace(evidence, infeasibility=found)
+        evidence = evidence._replace(infeasibility=found)
         at_kink = evidence.kink is not None and not evidence.kink[0] > evidence.kink_bound
         if found.minimum and not case.kkt.outside.max() > 0:
             if at_kink:
                 because = "infeasible, at a kink where derivatives say nothing"
-                return conclude(case, Verdict.UNDECIDED, replace(evidence, because=because))
+                return conclude(case, Verdict.UNDECIDED, evidence._replace(because=because))
             return conclude(case, Verdict.LOCALLY_INFEASIBLE, evidence)
         if found.measure <= found.bound and not found.minimum:
-            evidence = replace(evidence, because="stationary for the infeasibility too, but no minimum of it")
+            evidence = evidence._replace(because="stationary for the infeasibility too, but no minimum of it")
     return conclude(case, Verdict.NOT_STATIONARY, evidence)
 
 
@@ -209,7 +209,7 @@ def _at_kink(case: Case) -> Certificate:
         because = f"it lies on a kink: {evidence.kink[1]}"
         return not_a_minimum(case, because, better)
     because = f"the point lies on a kink, where derivatives say nothing: {evidence.kink[1]}"
-    return conclude(case, Verdict.UNDECIDED, replace(evidence, because=because))
+    return conclude(case, Verdict.UNDECIDED, evidence._replace(because=because))
 
 
 def _ray(case: Case, ray: Ray) -> dict[str, Any]:

@@ -10,15 +10,14 @@ complementarity  |λ| · distance to the limit that its sign names
 with λ = (y, z), one signed multiplier per limited quantity; everything dimensionless.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from karush.certificates.scaled import Point
 
 
-@dataclass(frozen=True)
-class Kkt:
+class Kkt(NamedTuple):
     """Measured residuals of the first-order conditions at one point with given multipliers."""
 
     multipliers: np.ndarray
@@ -62,8 +61,7 @@ def first_order(point: Point, multipliers: np.ndarray, outside: np.ndarray) -> K
     )
 
 
-@dataclass(frozen=True)
-class ActiveSet:
+class ActiveSet(NamedTuple):
     """Which limits hold with equality, and which of them with a multiplier; (k,) bool each.
 
     With a = |λ| and b = distance to the nearest limit, complementarity gives a b <= tol, so with θ = √tol at most

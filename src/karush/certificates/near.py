@@ -14,7 +14,7 @@ x > 0 (h = 1/2, a double root). The length δ serves another purpose: gradients 
 their Hessian only where they happen to be constant; at ``-(1 - cos x)/x²`` near 0 they do not.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,7 @@ ROUNDING = 64.0 * EPS
 """Assumed rounding of ∇L relative to the terms that it sums; what is worse than that, the test finds itself."""
 
 
-@dataclass(frozen=True)
-class Neighbourhood:
+class Neighbourhood(NamedTuple):
     """How far the curvature of the point holds."""
 
     holds: bool

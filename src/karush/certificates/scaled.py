@@ -5,6 +5,7 @@ Rows and bounds are one list of k = m + n limited quantities ``(c(u), u)`` with 
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,7 @@ from karush.derivatives.evaluator import Evaluation, Evaluator
 from karush.problem.flat import FlatProblem
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """f, c and their derivatives at u, with the Hessian of L = f + yᵀc; all dimensionless."""
 
     u: np.ndarray

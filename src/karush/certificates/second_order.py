@@ -10,7 +10,7 @@ Without weak limits it is a subspace, spanned by the orthonormal columns of Z, a
 ``λ_min(Zᵀ H Z) > 0``, exact. With weak limits ``null(A_strong, A_weak) ⊂ C ⊂ null(A_strong)`` bracket it.
 """
 
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -29,13 +29,12 @@ SVD_UP_TO = 200
 """Above this many variables, pivoted QR finds the null space: five times faster at n = 700 than the SVD."""
 
 
-@dataclass(frozen=True)
-class Subspace:
+class Subspace(NamedTuple):
     """Null space of active gradients, in the coordinates of all n variables."""
 
     basis: np.ndarray
     """(n, q) orthonormal columns; zero rows at the variables held by their bounds"""
-    count: int
+    rows: int
     """number of active rows, bounds apart"""
     rank: int
     smallest: float
@@ -75,12 +74,12 @@ def _row_space(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if matrix.shape[1] <= SVD_UP_TO:
         _, values, directions = np.linalg.svd(matrix)
         return values, directions
-    orthogonal, triangle, _ = scipy.linalg.qr(matrix.T, pivoting=True)
+    factors: Any = scipy.linalg.qr(matrix.T, pivoting=True)
+    orthogonal, triangle = factors[0], factors[1]
     return np.abs(np.diagonal(triangle)), orthogonal.T
 
 
-@dataclass(frozen=True)
-class Curvature:
+class Curvature(NamedTuple):
     """Eigenvalues of Zᵀ H Z, dimensionless."""
 
     values: np.ndarray
@@ -105,8 +104,7 @@ def curvature(point: Point, basis: np.ndarray) -> Curvature:
     return Curvature(values, basis @ vectors, error)
 
 
-@dataclass(frozen=True)
-class SecondOrder:
+class SecondOrder(NamedTuple):
     """What is known of the curvature on the critical cone."""
 
     subspace: Subspace

@@ -25,7 +25,7 @@ def unqualified(case: Case) -> Certificate | None:
     if largest <= case.evidence.tol**-LARGEST_MULTIPLIER:
         return None
     because = f"a multiplier is {measured(largest)}, as where no constraint qualification holds"
-    return conclude(case, Verdict.STATIONARY, replace(case.evidence, because=because))
+    return conclude(case, Verdict.STATIONARY, case.evidence._replace(because=because))
 
 
 def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
@@ -33,20 +33,20 @@ def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
     evidence = case.evidence
     if analysis is not None and max(analysis.value_degree, *analysis.row_degrees, 0) <= QUADRATIC:
         least, error = _constant_curvature(case, analysis)
-        evidence = replace(evidence, convexity=(least, error))
+        evidence = evidence._replace(convexity=(least, error))
         if least >= -error:
             because = "the Lagrangian is a convex quadratic"
             if analysis.value_degree <= 1 and np.all(analysis.row_degrees <= 1):
                 because = "the problem is linear"
-            return conclude(case, Verdict.GLOBAL_MINIMUM, replace(evidence, because=because))
-        case = replace(case, evidence=evidence)
+            return conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=because))
+        case = case._replace(evidence=evidence)
     if "convex" in case.scaled.flat.promises:
         assert evidence.second is not None
         if evidence.second.outer.least < -evidence.second.outer.error:
             because = "the problem was promised to be convex, and is not"
-            return _negative(replace(case, evidence=replace(evidence, because=because)), evidence.second)
+            return _negative(case._replace(evidence=evidence._replace(because=because)), evidence.second)
         because = "the problem is convex by the user's promise"
-        certificate = conclude(case, Verdict.GLOBAL_MINIMUM, replace(evidence, because=because))
+        certificate = conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=because))
         return replace(certificate, assumed=("convex",))
     return None
 
@@ -78,13 +78,13 @@ def by_curvature(case: Case, second: SecondOrder) -> Certificate:
 def _settle(case: Case, second: SecondOrder, spectrum: Curvature, how: str) -> Certificate:
     """Positive curvature at the point: a minimum if it holds nearby."""
     near = keeps_curvature(case.scaled, case.point, spectrum.vectors, spectrum)
-    evidence = replace(case.evidence, near=near, because=how)
+    evidence = case.evidence._replace(near=near, because=how)
     if not near.holds:
         because = f"within a Newton step, or by rounding, the curvature changes by {measured(near.change)} of itself"
-        return _degenerate(replace(case, evidence=evidence), spectrum.vectors[:, :1], because)
+        return _degenerate(case._replace(evidence=evidence), spectrum.vectors[:, :1], because)
     if not near.decrease <= evidence.tol:
         because = f"a Newton step promises to lower the objective by {measured(near.decrease)} of its typical size"
-        return conclude(case, Verdict.STATIONARY, replace(evidence, because=because))
+        return conclude(case, Verdict.STATIONARY, evidence._replace(because=because))
     return conclude(case, Verdict.LOCAL_MINIMUM, evidence)
 
 
@@ -96,11 +96,11 @@ def _not_positive(case: Case, second: SecondOrder) -> Certificate:
     if outer is not inner:
         assert case.evidence.active is not None
         cone = critical_cone(case.point, case.evidence.active)
-        case = replace(case, evidence=replace(case.evidence, cone=cone))
+        case = case._replace(evidence=case.evidence._replace(cone=cone))
         if cone.positive and inner.values.size:
             return _settle(case, second, inner, "although it is not on the whole subspace that contains it")
         if cone.positive:
-            return conclude(case, Verdict.LOCAL_MINIMUM, replace(case.evidence, because="on every face of it"))
+            return conclude(case, Verdict.LOCAL_MINIMUM, case.evidence._replace(because="on every face of it"))
         if cone.direction is not None:
             better = better_point(case.scaled, case.point, [cone.direction], 0.0)
             if better is not None:
@@ -120,7 +120,7 @@ def _negative(case: Case, second: SecondOrder) -> Certificate:
     if better is not None:
         return not_a_minimum(case, because, better)
     because += ", but no better feasible point was found"
-    return conclude(case, Verdict.STATIONARY, replace(case.evidence, because=because))
+    return conclude(case, Verdict.STATIONARY, case.evidence._replace(because=because))
 
 
 def _degenerate(case: Case, directions: np.ndarray, because: str) -> Certificate:
@@ -128,4 +128,4 @@ def _degenerate(case: Case, directions: np.ndarray, because: str) -> Certificate
     better = better_point(case.scaled, case.point, both_ways(directions), case.evidence.tol)
     if better is not None:
         return not_a_minimum(case, because, better)
-    return conclude(case, Verdict.STATIONARY, replace(case.evidence, because=because))
+    return conclude(case, Verdict.STATIONARY, case.evidence._replace(because=because))

@@ -54,10 +54,10 @@ def _active(evidence: Evidence) -> Iterator[Entry]:
         note = f"{np.count_nonzero(active.weak)} weakly active" if np.any(active.weak) else ""
         ok = active.strict > theta
         yield Entry("strict complementarity", active.strict, theta, ok, limited_name(evidence, active.least), note)
-    if second is not None and second.independence.count:
+    if second is not None and second.independence.rows:
         space = second.independence
         ok = space.smallest > space.bound
-        note = "" if ok else f"{space.count} active constraints, rank {space.rank}"
+        note = "" if ok else f"{space.rows} active constraints, rank {space.rank}"
         yield Entry("independence of active gradients", space.smallest, space.bound, ok, "", note)
 
 
