@@ -61,6 +61,30 @@ def keeps_curvature(scaled: Scaled, point: Point, basis: np.ndarray, spectrum: C
     return Neighbourhood(worst <= AGREEMENT, float(worst), decrease, step)
 
 
+def keeps_slope(scaled: Scaled, point: Point, multipliers: np.ndarray, strong: np.ndarray) -> Neighbourhood:
+    """At a vertex, where first derivatives alone decide: do they hold a little further inside?
+
+    With d of length δ into the inside of all strongly active inequalities, the change of ∇L beyond H d has to stay
+    below half of the least of their multipliers times the length of the gradient, with half of H d for curvature.
+    """
+    inequality = np.flatnonzero(strong & ~scaled.equal)
+    if not inequality.size:
+        return Neighbourhood(True, 0.0, 0.0, 0.0)
+    held = np.flatnonzero(strong)
+    gradients = np.concatenate((point.jacobian, np.eye(point.u.size)))
+    length = np.sqrt(np.einsum("ij,ij->i", gradients, gradients))
+    inwards = np.where(scaled.equal, 0.0, -np.sign(multipliers) * length)[held]
+    direction = np.linalg.lstsq(gradients[held], inwards, rcond=None)[0]
+    x = scaled.at(point.u + LENGTHS[0] * direction / np.sqrt(direction @ direction))
+    d = x / scaled.scales.x - point.u
+    _, moved = scaled.evaluate(x, point.y)
+    model = point.hessian @ d
+    change = moved.lagrangian_gradient(point.y) - point.lagrangian_gradient(point.y) - model
+    reference = np.min((np.abs(multipliers) * length)[inequality]) + np.abs(model).max()
+    relative = float(np.abs(change).max() / reference)
+    return Neighbourhood(relative <= AGREEMENT, relative, 0.0, 0.0)
+
+
 def _change(
     scaled: Scaled, point: Point, basis: np.ndarray, spectrum: Curvature, newton: np.ndarray, delta: float
 ) -> float:

@@ -8,7 +8,7 @@ from karush.certificates.analysis import QUADRATIC, Analysis
 from karush.certificates.case import Case, conclude, not_a_minimum
 from karush.certificates.certificate import Certificate
 from karush.certificates.copositive import critical_cone
-from karush.certificates.near import keeps_curvature
+from karush.certificates.near import keeps_curvature, keeps_slope
 from karush.certificates.second_order import Curvature, SecondOrder, curvature, null_space
 from karush.certificates.witness import better_point, both_ways
 from karush.core.status import Verdict
@@ -71,8 +71,20 @@ def by_curvature(case: Case, second: SecondOrder) -> Certificate:
     if not outer.least > outer.error:
         return _not_positive(case, second)
     if not outer.values.size:
-        return conclude(case, Verdict.LOCAL_MINIMUM, case.evidence)
+        return _vertex(case)
     return _settle(case, second, outer, "")
+
+
+def _vertex(case: Case) -> Certificate:
+    """No direction is left free: first derivatives decide, if they hold nearby."""
+    active = case.evidence.active
+    assert active is not None
+    near = keeps_slope(case.scaled, case.point, case.kkt.multipliers, active.strong)
+    evidence = case.evidence._replace(near=near)
+    if near.holds:
+        return conclude(case, Verdict.LOCAL_MINIMUM, evidence)
+    because = f"nearby, or by rounding, the gradient changes by {measured(near.change)} of what holds the point"
+    return conclude(case, Verdict.STATIONARY, evidence._replace(because=because))
 
 
 def _settle(case: Case, second: SecondOrder, spectrum: Curvature, how: str) -> Certificate:

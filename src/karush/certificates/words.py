@@ -77,7 +77,7 @@ def _curvature(evidence: Evidence) -> Iterator[Entry]:
         ok = outer.least > outer.error or (evidence.cone is not None and evidence.cone.positive is True)
         yield Entry("least curvature", outer.least, outer.error, ok, "", note)
     if near is not None:
-        yield _at_most("change of curvature nearby", near.change, near.allowed)
+        yield _at_most("change of derivatives nearby", near.change, near.allowed)
         yield _at_most("decrease promised by a Newton step", near.decrease, evidence.tol)
     if evidence.kink is not None:
         margin, what = evidence.kink
