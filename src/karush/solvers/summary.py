@@ -33,7 +33,9 @@ def summarize(result: Result) -> tuple[Section, ...]:
     flat = result.flat
     word = "maximize" if flat.maximize else "minimize"
     title = f"{result.name or 'karush'}: {word}, {_count(flat.n, 'variable')}, {_count(flat.m, 'constraint row')}"
-    run = result.status.value + (f": {result.message}" if result.message else "")
+    word_for_it = result.status.value
+    said = result.message.lower().startswith(word_for_it)
+    run = result.message if said else f"{word_for_it}: {result.message}" if result.message else word_for_it
     method = result.method + (f": {result.why_method}" if result.why_method else "")
     effort = (
         f"{_count(result.iterations, 'iteration')}, {_count(result.evaluations, 'evaluation')}, {result.seconds:.3g} s"
@@ -88,7 +90,11 @@ def active_section(active: tuple[Active, ...]) -> tuple[Section, ...]:
         by_price = sorted(range(len(group)), key=lambda k: -abs(group[k].price))
         shown = sorted(by_price[:LIMITS_PER_GROUP])
         prices = aligned([group[k].price for k in shown if not group[k].negligible])
-        rows += [_limit_row(group[k], "≈ 0" if group[k].negligible else prices.pop(0)) for k in shown]
+        places = aligned([group[k].limit for k in shown])
+        rows += [
+            _limit_row(group[k], place, "≈ 0" if group[k].negligible else prices.pop(0))
+            for k, place in zip(shown, places, strict=True)
+        ]
         if len(group) > len(shown):
             rest = f"… {len(group) - len(shown)} more of {shorten(owner)}"
             rows.append((Cell(rest, "dim"), Cell(""), Cell("")))
@@ -137,16 +143,16 @@ def _leaf_lines(name: str, leaf: np.ndarray) -> Iterator[tuple[Cell, ...]]:
             yield Cell(label), Cell(" ".join(f"{text:>{NUMBER_WIDTH}}" for text in row))
 
 
-def _limit_row(limit: Active, price: str) -> tuple[Cell, ...]:
+def _limit_row(limit: Active, place: str, price: str) -> tuple[Cell, ...]:
     relation = {"equal": "= ", "fixed": "fixed at ", "lower": ">= ", "upper": "<= "}[limit.side]
     tone: Tone = "dim" if limit.negligible else "strong"
-    return Cell(shorten(limit.name)), Cell(relation + number(limit.limit), right=True), Cell(price, tone, right=True)
+    return Cell(shorten(limit.name)), Cell(relation + place, right=True), Cell(price, tone, right=True)
 
 
 def _entry_row(entry: Any) -> tuple[Cell, ...]:
     # The relation printed is the one that holds, so that a line is true whichever side of its bound an entry needs.
     relation = next((word for word, holds in RELATIONS.items() if holds(entry.value, entry.bound)), "?")
-    place = " ".join(part for part in (f"at {shorten(entry.worst)}" if entry.worst else "", entry.note) if part)
+    place = "; ".join(part for part in (f"at {shorten(entry.worst)}" if entry.worst else "", entry.note) if part)
     return (
         Cell(shorten(entry.name)),
         Cell(f"{measured(entry.value):>8} {relation:<2} {measured(entry.bound)}"),
