@@ -182,7 +182,7 @@ class Oracle:
         if self.error is not None:
             raise self.error
         if self.stop is not None and status is not Status.CONVERGED:
-            status = self.stop
+            status, words = self.stop, f"{self.stop} after {iterations} iterations"
         elif status is Status.STEP_FAILED and self._stands_on_a_failure():
             status = Status.EVALUATION_FAILED
         if (status in ENDED_ANYWHERE or not np.all(np.isfinite(x))) and self._best is not None:

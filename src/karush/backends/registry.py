@@ -65,7 +65,7 @@ def choose(flat: FlatProblem, evaluator: Evaluator) -> tuple[str, str]:
     size = flat.n + flat.m
     counted = f"{flat.n} variables and {flat.m} constraint rows"
     if size <= OWN_UP_TO:
-        return OWN, f"{counted} are within the {OWN_UP_TO} for which karush's own dense solver is the fastest."
+        return OWN, f"{counted} together are at most {OWN_UP_TO}, where karush's own dense solver is taken."
     for name in SPARSE:
         if BACKENDS[name].version is not None:
             filled = evaluator.jacobian_pattern[0].size + evaluator.hessian_pattern[0].size
