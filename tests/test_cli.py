@@ -5,10 +5,12 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import karush
+from karush.backends.registry import BACKENDS, OWN
 from karush.cli import commands, main
 
 MODEL = """
@@ -30,6 +32,12 @@ problem = karush.Problem(
 
 def saddle():
     return karush.Problem(lambda x: x[0] ** 2 - x[1] ** 2, [0.0, 0.0], bounds=([-1.0, -1.0], [1.0, 1.0]))
+
+def most():
+    return karush.Problem(
+        lambda x: -((x["a"] - 2.0) ** 2), {"a": 0.5}, bounds=(None, {"a": 1.0}), maximize=True,
+        constraints=[karush.between(lambda x: x["a"] ** 3, upper=8.0, name="cube")],
+    )
 
 def impossible():
     return karush.Problem(
@@ -81,6 +89,17 @@ def test_json_is_alone_on_stdout_and_certify_reads_it_back(model, tmp_path, caps
     again = json.loads(capsys.readouterr().out)
     assert again["schema"] == "karush-certificate/1"
     assert again["certificate"]["verdict"] == document["certificate"]["verdict"]
+
+
+def test_a_maximum_keeps_the_sign_of_its_prices_through_the_file(model, tmp_path, capsys):
+    point = tmp_path / "point.json"
+    assert main(["solve", f"{model}:most", "--output", str(point)]) == 0
+    assert "a maximum of the objective" in capsys.readouterr().out
+    document = json.loads(point.read_text())
+    # d value / d bound of −(a − 2)² at a <= 1 is 2.
+    assert document["prices"]["bounds"]["a"] == pytest.approx(2.0, abs=1e-5)
+    assert main(["certify", f"{model}:most", "--at", str(point)]) == 0
+    assert "FAILS" not in capsys.readouterr().out
 
 
 def test_a_plain_point_is_certified_without_multipliers(model, tmp_path, capsys):
@@ -171,6 +190,16 @@ def test_help_has_examples_and_fits_80_columns(words, capsys, monkeypatch):
     assert "Examples:" in out
     assert "Exit status: 0" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_help_and_page_name_every_method(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    main(["solve", "--help"])
+    out = capsys.readouterr().out
+    page = (Path(__file__).resolve().parent.parent / "docs" / "command_line.md").read_text(encoding="utf-8")
+    for method in ("auto", OWN, *BACKENDS):
+        assert method in out
+        assert f"`{method}`" in page
 
 
 def test_version_is_that_of_the_package(capsys):

@@ -12,6 +12,7 @@ from rich.console import Console
 import karush
 from karush.api import certify as certify_point
 from karush.api import minimize
+from karush.backends.registry import BACKENDS, OWN
 from karush.core.errors import FileError, KarushError
 from karush.io import certificate_document, dumps, load_problem, read_point, result_document
 from karush.io.problem_file import split_spec, users_code
@@ -27,6 +28,7 @@ INTERRUPTED = 130
 FILE_HELP = (
     "Python file that defines problem: a karush.Problem, or a function that returns one. FILE:name for another name."
 )
+METHOD_HELP = f"auto, {OWN}, or a backend: {', '.join(BACKENDS)}."
 EXIT = """
 Exit status: 0 if the point is a LOCAL_MINIMUM or GLOBAL_MINIMUM, 1 for
 any other verdict, 2 if there is none: wrong command line or file.
@@ -57,7 +59,7 @@ def solve(
     file: Annotated[str, Parameter(help=FILE_HELP)],
     /,
     *,
-    method: Annotated[str, Parameter(help="auto, interior-point, or a backend: pounce, uno, ipopt, scipy.")] = "auto",
+    method: Annotated[str, Parameter(help=METHOD_HELP)] = "auto",
     tol: Annotated[float, Parameter(help="Bound on the dimensionless entries of the certificate.")] = 1e-8,
     time_limit: Annotated[float | None, Parameter(help="Seconds; the best point so far is reported.")] = None,
     start: Annotated[Path | None, Parameter(help='JSON file {"x": ...} or a result: start there, not at x0.')] = None,
