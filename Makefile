@@ -8,7 +8,7 @@ CACHE  := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/jax JAX_PERSISTENT_CACHE_MI
 DEMO   ?= examples/ieee14.py
 WORKERS ?= 2
 
-.PHONY: help demo test lint types docs unit bench lock clean
+.PHONY: help demo test lint types docs unit printed bench lock clean
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
@@ -43,6 +43,9 @@ docs: $(VENV)/.dev ## the pages, strictly: a warning is an error
 
 unit: $(VENV)/.dev ## pytest
 	$(CACHE) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+printed: $(VENV)/.dev ## write what the pages' examples print now into the pages
+	$(CACHE) $(BIN)/python tests/pages.py
 
 bench: $(VENV)/.dev ## karush beside Ipopt, POUNCE, Uno and SLSQP; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run

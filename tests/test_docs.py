@@ -1,85 +1,23 @@
 """The pages tell the truth: every Python block runs, every printed block is what was printed, every name has a page."""
 
-import contextlib
-import io
-import math
 import re
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from pages import PAGES, ROOT, alike, run, runs_python
 
 import karush
 import karush.cli
-
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# This comment, alone before a text block, says that the block is what the page has printed since the last such block.
-PRINTED = "<!-- printed -->"
-NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf|nan)\b")
-# Residuals, times and counts differ between machines, the words around them and the answers do not.
-NOISE = re.compile(r"^\s*effort |= .*\bok\b|\bFAILS\b")
-PLACE = re.compile(r"\b(ok|FAILS) +at \S+$")
-SAME_NUMBER = 1e-4
-"""relative; an answer to tol = 1e-8 shows its square root where a limit is only weakly active"""
-
-
-class Block(NamedTuple):
-    language: str
-    text: str
-    line: int
-    printed: bool
-
-
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text(encoding="utf-8")
-    return [
-        Block(
-            match[1],
-            match[2],
-            text.count("\n", 0, match.start()) + 1,
-            text[: match.start()].rstrip().endswith(PRINTED),
-        )
-        for match in BLOCK.finditer(text)
-    ]
-
-
-def alike(shown: str, printed: str) -> bool:
-    """Whether two texts have the same words, and the same answers up to `SAME_NUMBER`; spaces do not count."""
-    lines = [[" ".join(line.split()) for line in text.strip().splitlines()] for text in (shown, printed)]
-    shown_lines, printed_lines = ([PLACE.sub(r"\1", line) for line in text] for text in lines)
-    if [NUMBER.sub("#", line) for line in shown_lines] != [NUMBER.sub("#", line) for line in printed_lines]:
-        return False
-    pairs = [
-        (float(a), float(b))
-        for line, other in zip(shown_lines, printed_lines, strict=True)
-        if not NOISE.search(line)
-        for a, b in zip(NUMBER.findall(line), NUMBER.findall(other), strict=True)
-    ]
-    return all(math.isclose(a, b, rel_tol=SAME_NUMBER, abs_tol=SAME_NUMBER) for a, b in pairs)
-
-
-def runs_python(page: Path) -> bool:
-    return any(block.language == "python" for block in blocks(page))
 
 
 @pytest.mark.user_style
 @pytest.mark.parametrize("page", [page for page in PAGES if runs_python(page)], ids=lambda page: page.stem)
 def test_every_python_block_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {"__name__": "__docs__"}
-    printed = io.StringIO()
-    for block in blocks(page):
-        if block.language == "python":
-            # The padding makes the line numbers of a traceback those of the page.
-            code = compile("\n" * block.line + block.text, str(page), "exec")
-            with contextlib.redirect_stdout(printed):
-                exec(code, namespace)
-        elif block.printed:
-            got, printed = printed.getvalue(), io.StringIO()
-            same = alike(block.text, got)
-            assert same, f"{page.name}, line {block.line} shows\n{block.text}\nbut the page prints\n{got}"
+    for block, printed in run(page):
+        assert alike(block.text, printed), (
+            f"{page.name}, line {block.line} shows\n{block.text}\nbut the page prints\n{printed}\n"
+            "If the new text is right: make printed"
+        )
 
 
 def test_a_changed_word_or_answer_is_seen_and_a_changed_residual_is_not():
