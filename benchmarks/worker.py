@@ -83,7 +83,7 @@ def measure(name: str, solver: str, save) -> None:
     row |= quartiles(warm_times(solve, problem.x0))
     save(row)
     if hasattr(module, "extra_measures"):
-        row |= module.extra_measures(problem, row)
+        row |= module.extra_measures(solve, row)
         save(row)
 
 
