@@ -124,7 +124,7 @@ def load(buses: int) -> Network:
     )
 
 
-def line_flows(network: Network, x, lines=slice(None)):
+def line_flows(network: Network, x, lines: slice | np.ndarray = slice(None)):
     """Active and reactive power that enters each line: p_from, q_from, p_to, q_to, each (L,).
 
     s_from = v_f conj(y_ff v_f + y_ft v_t),  s_to = v_t conj(y_tf v_f + y_tt v_t)
