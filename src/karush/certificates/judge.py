@@ -176,7 +176,7 @@ def _first(case: Case, analysis: Analysis | None, sequence: np.ndarray | None) -
         return _at_kink(case)
     if not kkt.dual_defect() <= tol:
         return conclude(case, Verdict.NOT_STATIONARY, evidence)
-    active = active_set(case.point, kkt, case.scaled.equal, float(np.sqrt(tol)))
+    active = active_set(case.point, kkt, case.scaled.equal, tol)
     second = second_order(case.point, active)
     case = case._replace(evidence=evidence._replace(active=active, second=second))
     return unqualified(case) or by_convexity(case, analysis) or by_curvature(case, second)
@@ -202,7 +202,7 @@ def _infeasible(case: Case) -> Certificate:
 def _at_kink(case: Case) -> Certificate:
     evidence = case.evidence
     assert evidence.kink is not None
-    held = active_set(case.point, case.kkt, case.scaled.equal, float(np.sqrt(evidence.tol)))
+    held = active_set(case.point, case.kkt, case.scaled.equal, evidence.tol)
     basis = null_space(case.point, held.strong).basis
     better = better_point(case.scaled, case.point, around_kink(case.point, basis), evidence.tol)
     if better is not None:

@@ -61,31 +61,39 @@ def first_order(point: Point, multipliers: np.ndarray, outside: np.ndarray) -> K
     )
 
 
+MULTIPLIER = 100.0
+"""Multipliers below this multiple of tol may be zero: they are known to about tol over the conditioning of A."""
+RATIO = 10.0
+"""A strongly active limit has a multiplier this many times its distance; where strict complementarity fails, an
+interior point leaves both at about the root of its barrier parameter."""
+
+
 class ActiveSet(NamedTuple):
     """Which limits hold with equality, and which of them with a multiplier; (k,) bool each.
 
-    With a = |λ| and b = distance to the nearest limit, complementarity gives a b <= tol, so with θ = √tol at most
-    one of a > θ and b > θ is true:
+    With a = |λ| and b = distance to the nearest limit:
 
     ```
-    strong    equality, or a > θ and a > b
-    weak      neither a nor b above θ: strict complementarity cannot be told
+    active    equality, or b <= √tol
+    strong    equality, or active and a > 10 b + 100 tol
+    weak      active and not strong: strict complementarity cannot be told
     ```
     """
 
     strong: np.ndarray
     weak: np.ndarray
     strict: float
-    """min over the inequalities of max(a, b): strict complementarity holds where it exceeds θ; inf without any"""
+    """min over the active inequalities of a / (10 b + 100 tol), all strong above 1; inf without any"""
     least: int
     """index of that minimum"""
 
 
-def active_set(point: Point, kkt: Kkt, equal: np.ndarray, theta: float) -> ActiveSet:
-    """Sort the limited quantities by multiplier and distance; `theta` is √tol."""
-    size = np.abs(kkt.multipliers)
+def active_set(point: Point, kkt: Kkt, equal: np.ndarray, tol: float) -> ActiveSet:
+    """Sort the limited quantities by multiplier and distance."""
     distance = np.abs(np.minimum(point.to_lower, point.to_upper))
-    larger = np.where(equal, np.inf, np.maximum(size, distance))
-    strong = equal | ((size > theta) & (size > distance))
-    least = int(larger.argmin())
-    return ActiveSet(strong, ~strong & (distance <= theta), float(larger[least]), least)
+    active = distance <= np.sqrt(tol)
+    ratio = np.abs(kkt.multipliers) / (RATIO * distance + MULTIPLIER * tol)
+    strong = equal | (active & (ratio > 1.0))
+    inequalities = np.where(active & ~equal, ratio, np.inf)
+    least = int(inequalities.argmin())
+    return ActiveSet(strong, active & ~strong, float(inequalities[least]), least)

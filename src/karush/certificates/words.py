@@ -49,11 +49,10 @@ def _first_order(evidence: Evidence) -> Iterator[Entry]:
 
 def _active(evidence: Evidence) -> Iterator[Entry]:
     active, second = evidence.active, evidence.second
-    theta = float(np.sqrt(evidence.tol))
     if active is not None and np.isfinite(active.strict):
         note = f"{np.count_nonzero(active.weak)} weakly active" if np.any(active.weak) else ""
-        ok = active.strict > theta
-        yield Entry("strict complementarity", active.strict, theta, ok, limited_name(evidence, active.least), note)
+        ok = active.strict > 1.0
+        yield Entry("strict complementarity", active.strict, 1.0, ok, limited_name(evidence, active.least), note)
     if second is not None and second.independence.rows:
         space = second.independence
         ok = space.smallest > space.bound
