@@ -49,6 +49,7 @@ def certificate_of(flat: FlatProblem, verdict: Verdict, **changes: Any) -> Any:
         "notes": ("multipliers estimated",),
         "witness": None,
         "evaluation": "not checked against rounding",
+        "evidence": SimpleNamespace(flat=flat, point=None),
         "scales": Scales(np.ones(flat.n), 1.0, np.ones(flat.m)),
     }
     return SimpleNamespace(**(fields | changes))

@@ -17,8 +17,7 @@ from karush.core.errors import FileError, KarushError
 from karush.io import certificate_document, dumps, load_problem, read_point, result_document
 from karush.io.problem_file import split_spec, users_code
 from karush.report import ProgressLine, print_sections
-from karush.report.tables import certificate_report
-from karush.solvers.summary import summarize
+from karush.solvers.summary import summarize, summarize_certificate
 
 SUCCESS, NO_SUCCESS, WRONG_USE = 0, 1, 2
 """Exit statuses: the verdict is a success; it is not; there is no verdict, because of the command line or a file."""
@@ -120,7 +119,7 @@ def certify(
     if json:
         print(dumps(certificate_document(certificate, point.x, problem.name)))
     else:
-        print_sections(certificate_report(certificate, point.x, problem.name), Console())
+        print_sections(summarize_certificate(certificate, point.x, problem.name), Console())
     return SUCCESS if certificate.success else NO_SUCCESS
 
 

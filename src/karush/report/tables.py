@@ -7,11 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from karush.certificates.certificate import Certificate
-from karush.core.pytrees import open_door
-from karush.core.status import Verdict
-from karush.core.table import WIDTH, Cell, Section, Tone, layout, to_text
+from karush.core.table import WIDTH, Section, Tone, layout, to_text
 from karush.solvers.result import Result
-from karush.solvers.summary import certificate_sections, summarize, variables_section, verdict_tone
+from karush.solvers.summary import summarize, summarize_certificate
 
 STYLES: dict[Tone, str] = {"plain": "", "strong": "bold", "dim": "dim", "good": "green", "bad": "red"}
 
@@ -23,19 +21,7 @@ def render_result(result: Result, width: int = WIDTH) -> str:
 
 def render_certificate(certificate: Certificate, x: Any, width: int = WIDTH) -> str:
     """The report on a certificate of the point `x`, a pytree, as plain text."""
-    return to_text(certificate_report(certificate, x), width)
-
-
-def certificate_report(certificate: Certificate, x: Any, name: str | None = None) -> tuple[Section, ...]:
-    """Sections of a certificate that comes without a solve."""
-    verdict: Verdict = certificate.verdict
-    door, flat = open_door(x, "x")
-    facts = (
-        (Cell("verdict"), Cell(verdict.value, verdict_tone(verdict))),
-        (Cell(""), Cell(certificate.sentence)),
-    )
-    title = f"{name or 'karush'}: certificate of a given point"
-    return (Section(title, facts), variables_section(door, flat), *certificate_sections(certificate))
+    return to_text(summarize_certificate(certificate, x), width)
 
 
 def print_sections(sections: Sequence[Section], console: Console) -> None:

@@ -12,11 +12,9 @@ from karush.certificates.certificate import Certificate
 from karush.core.status import Status
 from karush.core.table import number, to_text
 from karush.problem.flat import FlatProblem
-from karush.solvers.active import Active, active_limits
+from karush.solvers.active import BOUNDS as BOUNDS
+from karush.solvers.active import Active, active_limits, distances
 from karush.solvers.summary import summarize
-
-BOUNDS = "bounds"
-"""Key of the multipliers of the variables' bounds, beside the names of the constraints."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -88,7 +86,9 @@ class Result:
     @cached_property
     def active(self) -> tuple[Active, ...]:
         """Limits that hold with equality, to the accuracy of the certificate: rows first, then bounds."""
-        return active_limits(self.flat, self.x_flat, self.rows_flat, self.y_flat, self.z_flat, self.certificate.scales)
+        scales = self.certificate.scales
+        to_limits = distances(self.flat, self.x_flat, self.rows_flat, scales)
+        return active_limits(self.flat, to_limits, self.y_flat, self.z_flat, scales)
 
     def to_scipy(self) -> OptimizeResult:
         """The same as SciPy's ``OptimizeResult``: flat x, ``fun``, ``success``, ``status``, ``nit``, ``nfev``...

@@ -12,7 +12,7 @@ from karush.certificates.certificate import Certificate
 from karush.core.pytrees import Door
 from karush.core.status import Status, Verdict
 from karush.core.table import LONGEST_NAME, Cell, Section, Tone, aligned, measured, number, shorten
-from karush.solvers.active import Active
+from karush.solvers.active import Active, active_limits
 
 if TYPE_CHECKING:
     from karush.solvers.result import Result
@@ -41,21 +41,37 @@ def summarize(result: Result) -> tuple[Section, ...]:
         f"{_count(result.iterations, 'iteration')}, {_count(result.evaluations, 'evaluation')}, {result.seconds:.3g} s"
     )
     facts: list[tuple[Cell, ...]] = [
-        (Cell("verdict"), Cell(result.certificate.verdict.value, verdict_tone(result.certificate.verdict))),
-        (Cell(""), Cell(result.certificate.sentence)),
+        *_verdict(result.certificate, flat.maximize),
         (Cell("value"), Cell(number(result.value, 10), "strong")),
         (Cell("ended"), Cell(run, "plain" if result.status is Status.CONVERGED else "bad")),
         (Cell("method"), Cell(method)),
         (Cell("effort"), Cell(effort)),
     ]
-    if flat.maximize and result.success:
-        facts.insert(2, (Cell(""), Cell("Of minus the objective, that is: a maximum of the objective.")))
     facts += [(Cell("note"), Cell(note)) for note in result.notes]
     return (
         Section(title, tuple(facts)),
         variables_section(flat.door, result.x_flat),
         *active_section(result.active),
         *certificate_sections(result.certificate),
+    )
+
+
+def summarize_certificate(certificate: Certificate, x: Any, name: str | None = None) -> tuple[Section, ...]:
+    """Sections of the report on a certificate of the point `x`, a pytree, that comes without a solve."""
+    evidence = certificate.evidence
+    flat, point = evidence.flat, evidence.point
+    facts = _verdict(certificate, flat.maximize)
+    active: tuple[Active, ...] = ()
+    if point is not None:
+        value = (-point.value if flat.maximize else point.value) * certificate.scales.f
+        facts.append((Cell("value"), Cell(number(value, 10), "strong")))
+        y, z = certificate.multipliers
+        active = active_limits(flat, (point.to_lower, point.to_upper), y, z, certificate.scales)
+    return (
+        Section(f"{name or 'karush'}: certificate of a given point", tuple(facts)),
+        variables_section(flat.door, flat.door.ravel(x, "x")),
+        *active_section(active),
+        *certificate_sections(certificate),
     )
 
 
@@ -161,8 +177,17 @@ def _entry_row(entry: Any) -> tuple[Cell, ...]:
     )
 
 
-def verdict_tone(verdict: Verdict) -> Tone:
-    """Green for a success, red for a refusal, bold for what is neither."""
+def _verdict(certificate: Certificate, maximize: bool) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = [
+        (Cell("verdict"), Cell(certificate.verdict.value, _tone(certificate.verdict))),
+        (Cell(""), Cell(certificate.sentence)),
+    ]
+    if maximize and certificate.success:
+        rows.append((Cell(""), Cell("Of minus the objective, that is: a maximum of the objective.")))
+    return rows
+
+
+def _tone(verdict: Verdict) -> Tone:
     if verdict in (Verdict.LOCAL_MINIMUM, Verdict.GLOBAL_MINIMUM):
         return "good"
     return "strong" if verdict in (Verdict.STATIONARY, Verdict.UNDECIDED) else "bad"
