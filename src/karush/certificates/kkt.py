@@ -62,7 +62,12 @@ def first_order(point: Point, multipliers: np.ndarray, outside: np.ndarray) -> K
 
 
 MULTIPLIER = 100.0
-"""Multipliers below this multiple of tol may be zero: they are known to about tol over the conditioning of A."""
+"""Multipliers below this multiple of what is left of ∇L may be zero: they are known to that over the conditioning
+of A."""
+ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
+"""Assumed rounding of ∇L relative to the terms that it sums."""
+PUSH = 2.0**-17
+"""Length, about ε^(1/3), over which a strongly active limit outweighs negative curvature along its inward normal."""
 RATIO = 10.0
 """A strongly active limit has a multiplier this many times its distance; where strict complementarity fails, an
 interior point leaves both at about the root of its barrier parameter."""
@@ -71,19 +76,21 @@ interior point leaves both at about the root of its barrier parameter."""
 class ActiveSet(NamedTuple):
     """Which limits hold with equality, and which of them with a multiplier; (k,) bool each.
 
-    With a = |λ| and b = distance to the nearest limit:
+    With a = |λ|, b = distance to the nearest limit, unit normal ν, A the row of [J; I], r what is left of ∇L:
 
     ```
     active    equality, or b <= √tol
-    strong    equality, or active and a > 10 b + 100 tol
+    strong    equality, or active and a > 10 b + 100 max|r| + 2^-17 max(-νᵀHν, 0) / |A|
     weak      active and not strong: strict complementarity cannot be told
     ```
+
+    The bound is measured, not tol: with a large typical f all multipliers are small, and still exact.
     """
 
     strong: np.ndarray
     weak: np.ndarray
     strict: float
-    """min over the active inequalities of a / (10 b + 100 tol), all strong above 1; inf without any"""
+    """min over the active inequalities of a over its bound, all strong above 1; inf without any"""
     least: int
     """index of that minimum"""
 
@@ -92,8 +99,33 @@ def active_set(point: Point, kkt: Kkt, equal: np.ndarray, tol: float) -> ActiveS
     """Sort the limited quantities by multiplier and distance."""
     distance = np.abs(np.minimum(point.to_lower, point.to_upper))
     active = distance <= np.sqrt(tol)
-    ratio = np.abs(kkt.multipliers) / (RATIO * distance + MULTIPLIER * tol)
-    strong = equal | (active & (ratio > 1.0))
-    inequalities = np.where(active & ~equal, ratio, np.inf)
-    least = int(inequalities.argmin())
-    return ActiveSet(strong, active & ~strong, float(inequalities[least]), least)
+    inequality = active & ~equal
+    strong = active & equal
+    if not inequality.any():
+        return ActiveSet(strong, inequality, np.inf, 0)
+    ratio = np.full(active.size, np.inf)
+    chosen = np.flatnonzero(inequality)
+    floor = RATIO * distance[chosen] + MULTIPLIER * _leftover(point, kkt) + _pull(point, chosen)
+    # At a zero gradient the floor is zero, and so are the multipliers: weak, not 0 / 0.
+    ratio[chosen] = np.abs(kkt.multipliers[chosen]) / np.maximum(floor, np.finfo(np.float64).tiny)
+    least = int(ratio.argmin())
+    strong |= inequality & (ratio > 1.0)
+    return ActiveSet(strong, active & ~strong, float(ratio[least]), least)
+
+
+def _leftover(point: Point, kkt: Kkt) -> float:
+    """Largest entry of ∇L, or of its rounding."""
+    terms = np.abs(point.gradient)
+    if point.y.size:
+        terms = terms + np.abs(kkt.multipliers[: point.y.size]) @ np.abs(point.jacobian)
+    return max(float(kkt.residual.max()), ROUNDING * float(terms.max()))
+
+
+def _pull(point: Point, chosen: np.ndarray) -> np.ndarray:
+    """``2^-17 max(-νᵀHν, 0) / |A|`` of the limited quantities `chosen`."""
+    m = point.y.size
+    rows, variables = chosen[chosen < m], chosen[chosen >= m] - m
+    normals = point.jacobian[rows]
+    square = np.einsum("ij,ij->i", normals, normals)
+    bent = np.einsum("ij,ij->i", normals @ point.hessian, normals) / np.where(square > 0, square**1.5, 1.0)
+    return PUSH * np.maximum(-np.concatenate((bent, np.diagonal(point.hessian)[variables])), 0.0)
