@@ -54,10 +54,10 @@ def _residual(
 
 
 def _gap(multiplier: np.ndarray, value: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Complementarity products; a multiplier of the wrong sign counts with the whole of itself."""
-    limit = np.where(multiplier > 0, upper, lower)
-    distance = np.where(np.isfinite(limit), np.abs(limit - value), 1.0)
-    return np.where(multiplier == 0.0, 0.0, np.where(lower == upper, 0.0, np.abs(multiplier) * distance))
+    """Multiplier times distance inside its limit; a multiplier without a limit counts with the whole of itself."""
+    inside = np.where(multiplier > 0, upper - value, value - lower)
+    distance = np.where(np.isfinite(inside), np.maximum(inside, 0.0), 1.0)
+    return np.where((multiplier == 0.0) | (lower == upper), 0.0, np.abs(multiplier) * distance)
 
 
 def _step(

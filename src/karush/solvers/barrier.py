@@ -64,11 +64,6 @@ def dual_residual(ops: Ops, data: Data, point: Point, J: Any, g: Any, y: Any) ->
     return xnp.where(data.free, gradient, 0.0)
 
 
-def user_dual_residual(data: Data, dual: Any) -> Any:
-    """(n,) the x part of `dual_residual`, per unit of the user's x (and of the scaled objective)."""
-    return dual[: data.x_unit.shape[0]] / data.x_unit
-
-
 def complementarity(ops: Ops, data: Data, point: Point, mu: Any) -> Any:
     """max |z · distance − μ|."""
     xnp = ops.np

@@ -43,8 +43,8 @@ DELTA_C = 1e-9
 special case"""
 RESTORED = 0.9
 """restoration ends at a point that the filter accepts with at most this share of the violation it began with"""
-REFINEMENTS = 12
-"""extra iterations in pursuit of `dual_tol` once `tol` is met"""
+STALLS = 3
+"""iterations without halving the weighted error, once the scaled one is met, after which it is taken as it is"""
 LEAST_RESIDUAL = 1e-4
 """restoration ends where the residual's gradient falls below tol times the residual, taken as at least this"""
 DELTA_DAMP = 1e-4
@@ -144,7 +144,7 @@ def _move(ops: Ops, rows: Layout, data: Data, state: State, trial: Point, at: Ev
         corrected=xnp.asarray(False),
         failures=xnp.where(state.force, state.failures, 0),
         delta_floor=xnp.where(state.force, state.delta_floor, 0.0),
-        theta_max=xnp.where(begin, 1e4 * scale, state.theta_max),
+        theta_max=xnp.where(begin, 10.0 * scale, state.theta_max),
         theta_min=xnp.where(begin, 1e-4 * scale, state.theta_min),
         status=xnp.where(finite, state.status, EVALUATION_FAILED),
     )
@@ -164,13 +164,12 @@ def _measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
     dual = barrier.dual_residual(ops, data, point, at.J, xnp.where(restoring, 0.0, at.g), y)
     violation = xnp.where(restoring, 0.0, xnp.max(xnp.abs(point.residual), initial=0.0))
     scale = barrier.multiplier_scale(ops, data, point, y)
-    unscaled = barrier.user_dual_residual(data, dual) * data.f_unit
-
     def error(mu: Any) -> Any:
         gaps = barrier.complementarity(ops, data, point, mu)
         return xnp.maximum(xnp.maximum(xnp.max(xnp.abs(dual), initial=0.0), gaps) / scale, violation)
 
-    smallest = xnp.minimum(data.tol, data.dual_tol / data.f_unit) / (KAPPA_EPSILON + 1.0)
+    gap_unit = data.gap_weight * data.f_unit
+    smallest = data.tol * xnp.minimum(1.0, 1.0 / gap_unit) / (KAPPA_EPSILON + 1.0)
     smallest = xnp.where(restoring, LEAST_RESIDUAL * smallest, smallest)
 
     def smaller(mu: Any) -> Any:
@@ -182,15 +181,18 @@ def _measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
     )
     lowered = mu < state.mu
     total = error(0.0)
-    gaps = barrier.complementarity(ops, data, point, 0.0) * data.f_unit
-    rows_unscaled = xnp.max(xnp.abs(point.residual) * data.row_unit, initial=0.0)
-    dual_error = xnp.maximum(xnp.maximum(xnp.max(xnp.abs(unscaled), initial=0.0), gaps), rows_unscaled)
+    weighted = xnp.maximum(
+        xnp.max(xnp.abs(dual[: data.x_unit.shape[0]]) * (data.f_unit / data.x_unit) * data.dual_weight, initial=0.0),
+        xnp.max(xnp.abs(point.residual) * data.row_unit * data.row_weight, initial=0.0),
+    )
+    weighted = xnp.maximum(weighted, barrier.complementarity(ops, data, point, 0.0) * gap_unit)
     # A residual that cannot be lowered: its gradient vanishes relative to itself.
     residual = xnp.max(xnp.abs(point.residual), initial=0.0)
     wanted = data.tol * xnp.where(restoring, xnp.clip(residual, LEAST_RESIDUAL, 1.0), 1.0)
     fine = (total <= wanted) & measuring
-    refinements = xnp.where(fine, state.refinements + 1, state.refinements)
-    over = fine & ((dual_error <= data.dual_tol) | (refinements > REFINEMENTS) | restoring)
+    halved = weighted <= 0.5 * state.weighted_error
+    stalled = xnp.where(fine & ~halved, state.stalled + 1, 0)
+    over = fine & ((weighted <= data.tol) | (stalled > STALLS) | restoring)
     diverged = (at.f < -DIVERGENCE) & (violation <= 1e-6 * DIVERGENCE) & measuring & ~restoring
     status = xnp.where(
         over, xnp.where(restoring, INFEASIBLE, CONVERGED), xnp.where(diverged, DIVERGED, state.status)
@@ -200,8 +202,8 @@ def _measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
         mu=mu,
         status=status,
         error=total,
-        dual_error=dual_error,
-        refinements=refinements,
+        weighted_error=xnp.where(measuring, weighted, xnp.inf),
+        stalled=stalled,
         filter_theta=xnp.where(lowered & ~restoring, empty, state.filter_theta),
     )
 

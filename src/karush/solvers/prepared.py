@@ -16,9 +16,6 @@ from karush.problem.problem import Problem
 from karush.solvers import drivers, start
 from karush.solvers.state import Data
 
-DUAL_TOL = 1e-8
-"""stationarity and complementarity that the solver goes for in the user's own units, beside the dimensionless `tol`"""
-
 
 @dataclass(eq=False)
 class Prepared:
@@ -44,7 +41,7 @@ class Prepared:
         rows = layout(flat.n, flat.row_lower == flat.row_upper)
         at_start = evaluator(flat.projected(flat.x0), np.zeros(flat.m))
         scales = typical_scales(flat, at_start)
-        units = start.data(flat, at_start.gradient, at_start.jacobian, np.ones(flat.n), 1e-8, DUAL_TOL)
+        units = start.data(flat, scales, at_start.gradient, at_start.jacobian, 1e-8)
         return cls(problem, flat, evaluator, analysis, rows, scales, units)
 
     def set_params(self, params: Any) -> None:
@@ -56,7 +53,12 @@ class Prepared:
 
     def data(self, tol: float) -> Data:
         """The problem in the solver's units, to be solved to `tol`."""
-        return self.units._replace(tol=np.float64(tol), dual_tol=np.float64(max(DUAL_TOL, tol)))
+        return self.units._replace(tol=np.float64(tol))
+
+    def unscaled(self, tol: float) -> Data:
+        """The problem in the user's own units."""
+        none = np.zeros(self.flat.n)
+        return start.data(self.flat, self.scales, none, np.zeros((self.flat.m, self.flat.n)), tol)
 
     def judged(self, x: np.ndarray, y: np.ndarray | None, z: np.ndarray | None, tol: float, **more: Any) -> Certificate:
         """The certificate of a point."""

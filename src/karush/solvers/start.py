@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from karush.certificates import Scales
 from karush.linalg.kkt_system import Layout
 from karush.linalg.ops import Ops
 from karush.problem.flat import FlatProblem
@@ -12,16 +13,21 @@ from karush.solvers.state import FILTER_SIZE, MULTIPLIERS, REGULAR, RUNNING, Dat
 
 LARGEST_GRADIENT = 100.0
 """functions whose gradient at the start exceeds this are scaled down to it, sec. 3.8 of [WB06]"""
+LEAST_WEIGHT = 0.1
+"""least weight of a residual in the user's units: with tol = 1e-8, each is brought below 1e-7 where rounding allows"""
 SMALLEST_UNIT = 1e-8
 """least scaling factor, as there"""
 
 
-def data(
-    flat: FlatProblem, gradient: np.ndarray, jacobian: np.ndarray, x_unit: np.ndarray, tol: float, dual_tol: float
-) -> Data:
-    """`flat` in units that make x and the gradients at the start (n,), (m, n) moderate."""
-    f_unit = _unit(float(np.max(np.abs(gradient * x_unit), initial=0.0)))
-    row_unit = np.array([_unit(size) for size in np.max(np.abs(jacobian * x_unit), axis=1, initial=0.0)])
+def data(flat: FlatProblem, scales: Scales, gradient: np.ndarray, jacobian: np.ndarray, tol: float) -> Data:
+    """`flat` in units that make the gradients at the start, (n,) and (m, n), moderate.
+
+    The run ends where both the error in these units and the residuals in the user's are small. The latter are weighted
+    so that the certificate's entries, made dimensionless by `scales`, fall below half of their bound.
+    """
+    f_unit = _unit(float(np.max(np.abs(gradient), initial=0.0)))
+    row_unit = np.array([_unit(size) for size in np.max(np.abs(jacobian), axis=1, initial=0.0)])
+    x_unit = np.ones(flat.n)
     lower = np.concatenate([flat.lower / x_unit, flat.row_lower / row_unit])
     upper = np.concatenate([flat.upper / x_unit, flat.row_upper / row_unit])
     free = lower < upper
@@ -37,7 +43,9 @@ def data(
         x_lower=flat.lower,
         x_upper=flat.upper,
         tol=np.float64(tol),
-        dual_tol=np.float64(dual_tol),
+        dual_weight=np.maximum(2.0 * scales.x / scales.f, LEAST_WEIGHT),
+        gap_weight=np.float64(max(2.0 / scales.f, LEAST_WEIGHT)),
+        row_weight=np.maximum(2.0 / scales.rows, LEAST_WEIGHT),
     )
 
 
@@ -85,8 +93,8 @@ def state(ops: Ops, rows: Layout, problem: Data, x: Any, mu: Any) -> State:
         status=integer + RUNNING,
         iterations=integer,
         evaluations=integer,
-        refinements=integer,
+        stalled=integer,
         failures=integer,
         error=zero + np.inf,
-        dual_error=zero + np.inf,
+        weighted_error=zero + np.inf,
     )

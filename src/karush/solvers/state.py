@@ -37,9 +37,13 @@ class Data(NamedTuple):
     x_upper: Any
     """(n,)"""
     tol: Any
-    """bound on the scaled optimality error"""
-    dual_tol: Any
-    """bound on the optimality error of the unscaled problem"""
+    """bound on the scaled optimality error, and on the weighted one"""
+    dual_weight: Any
+    """(n,) of the stationarity residual in the user's units"""
+    gap_weight: Any
+    """of multiplier times distance in the user's units"""
+    row_weight: Any
+    """(m,) of the rows' residuals in the user's units"""
 
 
 class Point(NamedTuple):
@@ -114,14 +118,14 @@ class State(NamedTuple):
     status: Any
     iterations: Any
     evaluations: Any
-    refinements: Any
-    """iterations since the scaled error first met `tol`"""
+    stalled: Any
+    """iterations, once the scaled error met `tol`, in which the weighted one was not halved"""
     failures: Any
     """line searches that ended without a step since the last success"""
     error: Any
     """scaled optimality error of the barrier-free problem at the current point"""
-    dual_error: Any
-    """optimality error of the unscaled problem at the current point"""
+    weighted_error: Any
+    """largest weighted residual in the user's units at the current point"""
 
 
 def empty_step(n: int, m: int) -> Step:
