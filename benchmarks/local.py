@@ -23,12 +23,14 @@ ATTEMPTS = 4
 """random directions per radius, beside those of negative curvature"""
 CURVATURE = 1e-6
 """relative size below which an eigenvalue of the reduced Hessian counts as zero"""
-SECONDS = 5.0
+SECONDS = 3.0
 """budget of the attempts at one point"""
 DESCENT_UP_TO = 300
 """Variables. Above, an attempt takes minutes, so negative curvature refuses without a witness."""
-LOWER = 1e-7
-"""how much lower, relative to max(|f|, typical f), a witness must be: more than KKT at 1e-6 leaves open in the box"""
+ROUNDING = 1e3 * np.finfo(float).eps
+"""error of an evaluation of f, relative to its terms"""
+MARGIN = 2.0
+"""factor by which a witness must be lower than what the residuals leave open"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,6 @@ class LocalCheck:
     witness: Float[np.ndarray, " n"] | None
     """a better feasible point nearby"""
     lower_by: float | None
-
     decided_by_curvature: bool = False
     """too large for the descent"""
 
@@ -94,9 +95,7 @@ def _descend(derivatives, point, found, directions, scales) -> np.ndarray | None
     random = np.random.default_rng(0).standard_normal((ATTEMPTS, problem.n))
     starts = np.concatenate([directions, -directions, random])
     feasible_within = max(_violation(problem, point.x, point.rows, scales), 1e-9)
-    # what may be infeasible by that much buys Σ |y| times it, which is no descent
-    bought = feasible_within * float(np.sum(np.abs(found.y) * scales.rows))
-    enough = LOWER * max(abs(point.value), scales.f) + bought
+    fixed, slope = _left_open(derivatives, point, found, scales, feasible_within)
     end = time.monotonic() + SECONDS
     for radius in RADII:
         box = radius * scales.x
@@ -109,9 +108,32 @@ def _descend(derivatives, point, found, directions, scales) -> np.ndarray | None
             x = _slsqp(derivatives, np.clip(point.x + 0.5 * box * step, low, high), low, high)
             value, rows = (np.asarray(part) for part in derivatives.values(x))
             feasible = _violation(problem, x, rows, scales) <= feasible_within
-            if feasible and value < point.value - enough:
+            if feasible and value < point.value - MARGIN * (fixed + slope * radius):
                 return x
     return None
+
+
+def _left_open(derivatives, point, found, scales, feasible_within) -> tuple[float, float]:
+    """How much lower f may be near a local minimum that is only met to the residuals: a constant, and per radius.
+
+    With d within radius r of the typical sizes s, f(x + d) - f(x) = ∇Lᵀd - yᵀ(c(x + d) - c(x)) - zᵀd to first order:
+    at most r Σ |∇L_i| s_i from stationarity, Σ |multiplier| (distance inside the limit) from complementarity, and
+    Σ |y_i| times the infeasibility allowed, which buys descent where the multipliers are large.
+    """
+    problem = point.problem
+    value, multiplier = np.concatenate([point.rows, point.x]), np.concatenate([found.y, found.z])
+    lower = np.concatenate([problem.row_lower, problem.lower])
+    upper = np.concatenate([problem.row_upper, problem.upper])
+    inside = np.maximum(np.where(multiplier > 0, upper - value, value - lower), 0.0)
+    # 0 * inf where there is neither multiplier nor limit
+    slack = np.sum(np.abs(multiplier) * np.where(multiplier == 0, 0.0, inside))
+    bought = 2 * feasible_within * np.sum(np.abs(found.y) * scales.rows)
+    slope = np.sum(np.abs(point.gradient + found.y @ point.jacobian + found.z) * scales.x)
+    # f may be the small difference of large terms; |x|ᵀ|∇²f||x| shows their size
+    size = np.abs(point.x)
+    terms = abs(point.value) + size @ np.abs(point.gradient)
+    terms += size @ np.abs(derivatives.hessian(point.x, np.zeros(problem.m))) @ size
+    return float(slack + bought + ROUNDING * max(terms, scales.f)), float(slope)
 
 
 def _violation(problem, x, rows, scales) -> float:

@@ -31,6 +31,8 @@ ONE_THREAD = {
     "JAX_PLATFORMS": "cpu",
     "JAX_ENABLE_X64": "1",
 }
+COLD_ONLY = ", cold only"
+"""added to the version, so that a full run does not keep such rows"""
 JUDGE_TIMEOUT = 600
 """seconds for the judge, which may not lose answers that took minutes to get"""
 
@@ -73,20 +75,20 @@ def run_worker(name: str, solver: str, env: dict, timeout: float, folder: Path) 
     return row
 
 
-def run_problem(name: str, solvers: list[str], core: int, timeout: float) -> list[dict]:
+def run_problem(name: str, solvers: list[str], core: int, timeout: float, cold_only: bool) -> list[dict]:
     """All solvers on one problem, judged."""
+    env = environment(core) | ({"BENCHMARK_COLD_ONLY": "1"} if cold_only else {})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         rows = []
         for solver in solvers:
-            row = run_worker(name, solver, environment(core), timeout, folder)
-            if solver == "karush" and row.get("x") is not None:
+            row = run_worker(name, solver, env, timeout, folder)
+            if solver == "karush" and row.get("x") is not None and not cold_only:
                 row |= cold_from_disk(name, core, timeout, folder)
-            rows.append({**row, "version": version_of(solver)})
+            rows.append({**row, "version": version_of(solver) + COLD_ONLY * cold_only})
         file = folder / "rows.json"
         file.write_text(json.dumps(rows))
         command = [sys.executable, "-m", "benchmarks.judge", str(file)]
-        env = environment(core)
         try:
             subprocess.run(
                 command, cwd=ROOT, env=env, timeout=JUDGE_TIMEOUT, check=True, capture_output=True, text=True
@@ -126,6 +128,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--names", nargs="+", help="only these problems of the lists")
     parser.add_argument("--jobs", type=int, default=1, help="problems at a time, each on a core of its own")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one solver on one problem")
+    parser.add_argument("--cold-only", action="store_true", help="one solve each: what is solved, without warm times")
     parser.add_argument("--fresh", action="store_true", help="measure again what is already there")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     return parser.parse_args(arguments)
@@ -136,12 +139,12 @@ def main(arguments: list[str] | None = None) -> None:
     cores: queue.SimpleQueue[int] = queue.SimpleQueue()
     for core in sorted(os.sched_getaffinity(0))[: options.jobs]:
         cores.put(core)
-    versions = {solver: version_of(solver) for solver in options.solvers}
+    versions = {solver: version_of(solver) + COLD_ONLY * options.cold_only for solver in options.solvers}
 
     def job(which: str, name: str, missing: list[str]) -> None:
         core = cores.get()
         try:
-            rows = run_problem(name, missing, core, options.timeout)
+            rows = run_problem(name, missing, core, options.timeout, options.cold_only)
         finally:
             cores.put(core)
         results.merge(options.results, which, rows, machine())
