@@ -29,7 +29,8 @@ def conclude(case: Case, verdict: Verdict, evidence: Evidence, witness: dict[str
     m = case.scaled.flat.m
     multipliers = case.kkt.multipliers
     in_units = (multipliers[:m] * case.scaled.row_price, multipliers[m:] * case.scaled.bound_price)
-    return Certificate(verdict, case.scaled.scales, in_units, evidence, witness)
+    scales = case.scaled.scales
+    return Certificate(verdict, scales, in_units, evidence, witness, notes=scales.notes + case.notes)
 
 
 def not_a_minimum(case: Case, because: str, better: Witness) -> Certificate:

@@ -1,6 +1,5 @@
 """The verdict on a point, from the user's functions and the numbers alone (decision table: docs/certificate.md)."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,8 +86,7 @@ def _judge(
         return case
     if analysis is not None and analysis.kinks:
         case = _note_kink(case, analysis)
-    certificate = _first(case, analysis, sequence)
-    return replace(certificate, notes=scales.notes + case.notes)
+    return _first(case, analysis, sequence)
 
 
 def _open_case(

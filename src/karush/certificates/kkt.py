@@ -105,9 +105,19 @@ def active_set(point: Point, kkt: Kkt, equal: np.ndarray, tol: float) -> ActiveS
         return ActiveSet(strong, inequality, np.inf, 0)
     ratio = np.full(active.size, np.inf)
     chosen = np.flatnonzero(inequality)
-    floor = RATIO * distance[chosen] + MULTIPLIER * _leftover(point, kkt) + _pull(point, chosen)
+    size = np.abs(kkt.multipliers[chosen])
+    floor = RATIO * distance[chosen] + MULTIPLIER * _leftover(point, kkt)
+    normals = _gradients(point, chosen)
+    square = np.einsum("ij,ij->i", normals, normals)
+    # |νᵀHν| <= ‖H‖, which is enough to know for most limits and spares a product.
+    most = PUSH * float(np.sqrt(np.vdot(point.hessian, point.hessian) / square.min())) if square.min() > 0 else np.inf
+    if np.all(size > floor + most):
+        floor += most
+    else:
+        bent = np.einsum("ij,ij->i", normals @ point.hessian, normals) / np.where(square > 0, square**1.5, 1.0)
+        floor += PUSH * np.maximum(-bent, 0.0)
     # At a zero gradient the floor is zero, and so are the multipliers: weak, not 0 / 0.
-    ratio[chosen] = np.abs(kkt.multipliers[chosen]) / np.maximum(floor, np.finfo(np.float64).tiny)
+    ratio[chosen] = size / np.maximum(floor, np.finfo(np.float64).tiny)
     least = int(ratio.argmin())
     strong |= inequality & (ratio > 1.0)
     return ActiveSet(strong, active & ~strong, float(ratio[least]), least)
@@ -121,11 +131,11 @@ def _leftover(point: Point, kkt: Kkt) -> float:
     return max(float(kkt.residual.max()), ROUNDING * float(terms.max()))
 
 
-def _pull(point: Point, chosen: np.ndarray) -> np.ndarray:
-    """``2^-17 max(-νᵀHν, 0) / |A|`` of the limited quantities `chosen`."""
-    m = point.y.size
-    rows, variables = chosen[chosen < m], chosen[chosen >= m] - m
-    normals = point.jacobian[rows]
-    square = np.einsum("ij,ij->i", normals, normals)
-    bent = np.einsum("ij,ij->i", normals @ point.hessian, normals) / np.where(square > 0, square**1.5, 1.0)
-    return PUSH * np.maximum(-np.concatenate((bent, np.diagonal(point.hessian)[variables])), 0.0)
+def _gradients(point: Point, chosen: np.ndarray) -> np.ndarray:
+    """Rows `chosen` of [J; I]."""
+    m, n = point.jacobian.shape
+    rows = np.zeros((chosen.size, n))
+    split = int(np.searchsorted(chosen, m))
+    rows[:split] = point.jacobian[chosen[:split]]
+    rows[np.arange(split, chosen.size), chosen[split:] - m] = 1.0
+    return rows
