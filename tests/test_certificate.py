@@ -4,21 +4,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from certifying import ready
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.optimize import fsolve
 
-from karush.certificates import Scales, judge, typical_scales
-from karush.certificates.analysis import analyse
+from karush.certificates import typical_scales
 from karush.certificates.certificate import NOT_CHECKED
 from karush.certificates.scaled import Scaled
 from karush.certificates.second_order import null_space
 from karush.certificates.witness import restore
 from karush.core.status import Verdict
-from karush.derivatives.evaluator import Evaluator
 from karush.problem.constraints import between, equal
-from karush.problem.flat import flatten
-from karush.problem.problem import Problem
 
 EPS = np.finfo(float).eps
 
@@ -236,74 +230,3 @@ def test_the_null_space_is_orthogonal_to_the_active_gradients(hs71):
     assert space.basis.shape == (4, 1)
     assert np.abs(point.jacobian @ space.basis).max() <= 64 * EPS * np.abs(point.jacobian).max()
     np.testing.assert_allclose(space.basis.T @ space.basis, np.eye(1), atol=8 * EPS)
-
-
-def scaled_family():
-    """min a·g(x/b)  s.t.  d·h(x/b) >= d·2, in units a, b, d that are parameters: compiled once for all of them."""
-
-    def objective(x, units):
-        u = x / units[1]
-        return units[0] * (jnp.exp(u[0]) + u[0] * u[1] + u[1] ** 2 + 0.5 * u[2] ** 2 + jnp.cos(u[2]))
-
-    def row(x, units):
-        u = x / units[1]
-        return units[2] * (u[0] + u[1] ** 2 + u[2])
-
-    def problem(a, b, d):
-        return Problem(
-            objective,
-            b * np.array([1.0, 2.0, 0.5]),
-            bounds=(b * np.array([0.25, -4.0, -1.0]), b * np.array([8.0, 4.0, np.inf])),
-            constraints=[between(row, lower=d * 1.5, name="row")],
-            params=np.array([a, b, d]),
-        )
-
-    flat = flatten(problem(1.0, 1.0, 1.0))
-    evaluator = Evaluator(flat.closed_jaxpr, flat.param_leaves, flat.m)
-    return problem, evaluator
-
-
-FAMILY = scaled_family()
-
-
-def minimum_of_family():
-    """u0 on its lower bound, the row active: stationarity in u1, u2 and the row, for u1, u2 and the row's y."""
-
-    def equations(unknown):
-        u1, u2, y = unknown
-        return [0.25 + 2 * u1 + 2 * y * u1, u2 - np.sin(u2) + y, 0.25 + u1**2 + u2 - 1.5]
-
-    u1, u2, _ = fsolve(equations, [-0.15, 1.2, -0.3], xtol=1e-14)
-    return np.array([0.25, u1, u2])
-
-
-POINTS = {
-    "minimum": minimum_of_family(),
-    "elsewhere": np.array([1.0, 1.0, 0.5]),
-    "infeasible": np.array([0.25, 0.0, 0.0]),
-}
-
-
-@given(a=st.integers(-40, 40), b=st.integers(-40, 40), d=st.integers(-40, 40), place=st.sampled_from(sorted(POINTS)))
-@settings(max_examples=40)
-def test_powers_of_two_change_nothing(a, b, d, place):
-    problem, evaluator = FAMILY
-
-    def entries(a, b, d):
-        flat = flatten(problem(a, b, d))
-        evaluator.set_params(flat.param_leaves)
-        analysis = analyse(flat.closed_jaxpr, flat.param_leaves)
-        certificate = judge(flat, evaluator, b * POINTS[place], analysis=analysis)
-        return certificate.verdict, [(entry.name, entry.value, entry.ok) for entry in certificate.entries]
-
-    verdict, numbers = entries(1.0, 1.0, 1.0)
-    assert (verdict is Verdict.LOCAL_MINIMUM) == (place == "minimum")
-    assert entries(2.0**a, 2.0**b, 2.0**d) == (verdict, numbers)
-
-
-def test_scales_are_powers_of_two_and_the_users_where_given():
-    case = ready(lambda x: jnp.sum(x**2), [3.0, 0.0], bounds=([-np.inf, 0.0], [np.inf, 5.0]))
-    scales = typical_scales(case.flat, case.evaluator(case.flat.x0, np.zeros(0)))
-    assert isinstance(scales, Scales)
-    np.testing.assert_array_equal(scales.x, [2.0, 4.0])
-    assert np.frexp(scales.f)[0] == 0.5
