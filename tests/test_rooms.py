@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "karush"
 
-# From the top down, as in docs/architecture.md. `api` is the front door, src/karush/api.py.
+# From the top down, as in docs/architecture.md. `api` is the front door.
 ROOMS = (
     "core",
     "jaxprs",
@@ -16,8 +16,8 @@ ROOMS = (
     "linalg",
     "problem",
     "certificates",
-    "solvers",
     "backends",
+    "solvers",
     "api",
     "io",
     "report",

@@ -59,7 +59,8 @@ def require_float64(closed_jaxpr: Any, label: str) -> None:
     for constant in closed_jaxpr.consts:
         if _is_narrow(getattr(constant, "dtype", None)):
             raise PrecisionError(
-                f"{label} captures a {constant.dtype} array of shape {np.shape(constant)}; karush works in float64: {CURE}"
+                f"{label} captures a {constant.dtype} array of shape {np.shape(constant)}; "
+                f"karush works in float64: {CURE}"
             )
     for equation in closed_jaxpr.jaxpr.eqns:
         for out in equation.outvars:

@@ -128,7 +128,9 @@ def open_door(tree: Any, argument: str) -> tuple[Door, np.ndarray]:
                 f"give {argument} as floating point, for example {argument}.astype(float)"
             )
         if not _is_numbers(leaf):
-            raise ProblemError(f"{argument} at {name} is {type(leaf).__name__} {leaf!r:.60}; give floating-point arrays")
+            raise ProblemError(
+                f"{argument} at {name} is {type(leaf).__name__} {leaf!r:.60}; give floating-point arrays"
+            )
         # A start is exact in any precision that it was given in: nothing is compared with it.
         array = np.asarray(leaf).astype(np.float64)
         shapes.append(array.shape)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from karush.core.precision import float64
-from karush.derivatives.sparsity import Pattern, detect, dense_pattern
+from karush.derivatives.sparsity import Pattern, dense_pattern, detect
 
 SPARSE_FROM = 60
 """From this many variables on, patterns are looked for; below, the n-column product is as fast (see docs/solver.md)."""

@@ -68,9 +68,7 @@ def _jax_is_positive_definite(matrix: Any) -> Any:
     return jnp.all(jnp.isfinite(jnp.diagonal(jax.lax.linalg.cholesky(matrix, symmetrize_input=False))))
 
 
-NUMPY = Ops(
-    np, _numpy_cond, _numpy_while_loop, _numpy_is_positive_definite, _numpy_lu_factor, _numpy_lu_solve
-)
+NUMPY = Ops(np, _numpy_cond, _numpy_while_loop, _numpy_is_positive_definite, _numpy_lu_factor, _numpy_lu_solve)
 JAX = Ops(
     jnp,
     jax.lax.cond,

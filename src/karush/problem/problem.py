@@ -70,8 +70,14 @@ class Problem:
                     "make it with karush.equal, karush.between or karush.linear"
                 )
         if self.scales is not None and not isinstance(self.scales, Scales):
-            raise ProblemError(f"scales is {self.scales!r:.60}; give karush.Scales(x=..., objective=..., constraints=...)")
+            raise ProblemError(
+                f"scales is {self.scales!r:.60}; give karush.Scales(x=..., objective=..., constraints=...)"
+            )
         names = [name for name in (c.name for c in constraints) if name is not None]
+        if "bounds" in names:
+            raise ProblemError(
+                "constraint name 'bounds' is taken by the multipliers of the variables' bounds; change it"
+            )
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
             raise ProblemError(f"constraint name {sorted(repeated)[0]!r} is used twice; names must differ")

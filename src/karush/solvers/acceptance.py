@@ -46,9 +46,7 @@ def judge(ops: Ops, data: Data, state: State, trial: Point, finite: Any) -> tupl
     slack = ROUNDING * xnp.maximum(xnp.abs(phi_now), 1e-30)
     descent = step.slope < 0.0
     # eq. (19) in logarithms, since powers of tiny slopes underflow
-    switching = descent & (
-        _log(ops, alpha) + S_PHI * _log(ops, -step.slope) > S_THETA * _log(ops, theta_now)
-    )
+    switching = descent & (_log(ops, alpha) + S_PHI * _log(ops, -step.slope) > S_THETA * _log(ops, theta_now))
     armijo = phi <= phi_now + ETA_PHI * alpha * step.slope + slack
     ftype = switching & (theta_now <= state.theta_min)
     progress = (theta <= (1.0 - GAMMA_THETA) * theta_now) | (phi - slack <= phi_now - GAMMA_PHI * theta_now)

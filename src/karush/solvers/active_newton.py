@@ -1,6 +1,6 @@
 """Newton's method on the KKT equations of a guessed active set.
 
-With A the gradients of the limits that the multipliers and distances call active, and r how far those limits are missed,
+With A the gradients of the limits that multipliers and distances call active, and r how far those limits are missed,
 
 ```
 ⎡ H  Aᵀ ⎤ ⎡ dx ⎤     ⎡ g ⎤
@@ -11,12 +11,14 @@ With A the gradients of the limits that the multipliers and distances call activ
 solved in the least-squares sense, so that dependent gradients need no care.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
+from karush.backends.answer import BackendAnswer as Answer
 from karush.certificates import Scales
 from karush.derivatives.evaluator import Evaluator
 from karush.problem.flat import FlatProblem
-from karush.solvers.run import Answer
 
 STEPS = 8
 """Newton steps; quadratic convergence needs three or four, the rest is for dependent gradients"""
@@ -26,7 +28,8 @@ NEAR = 1e-5
 
 def polish(flat: FlatProblem, evaluator: Evaluator, scales: Scales, answer: Answer, tol: float) -> Answer | None:
     """A better KKT point near the answer, or None where the steps do not lower the residual."""
-    best, best_residual = None, _residual(flat, evaluator, scales, answer.x, answer.y, answer.z)
+    best: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    best_residual = _residual(flat, evaluator, scales, answer.x, answer.y, answer.z)
     for near in (tol, NEAR, 1e-3):
         x, y, z = answer.x, answer.y, answer.z
         for _ in range(STEPS):
@@ -38,7 +41,8 @@ def polish(flat: FlatProblem, evaluator: Evaluator, scales: Scales, answer: Answ
                 best, best_residual = (x, y, z), residual
     if best is None:
         return None
-    return Answer(x=best[0], y=best[1], z=best[2], status=answer.status, message=answer.message, evaluations=3 * STEPS)
+    x, y, z = best
+    return replace(answer, x=x, y=y, z=z, iterations=0, evaluations=3 * STEPS, history=())
 
 
 def _residual(

@@ -14,9 +14,7 @@ SHRINK, GROW, GROW_FIRST = 1.0 / 3.0, 8.0, 100.0
 """how a correction follows the last one that was needed"""
 
 
-def correction(
-    ops: Ops, is_right: Callable[[Any], Any], delta_last: Any, floor: Any
-) -> tuple[Any, Any]:
+def correction(ops: Ops, is_right: Callable[[Any], Any], delta_last: Any, floor: Any) -> tuple[Any, Any]:
     """The correction to use now (0 where none is needed), and the one to remember.
 
     Parameters

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 
 from karush.certificates import Certificate, Scales, judge, typical_scales
+from karush.certificates.analysis import Analysis, analyse
 from karush.core.precision import float64
 from karush.derivatives.evaluator import Evaluator
-from karush.certificates.analysis import Analysis, analyse
 from karush.linalg.kkt_system import Layout, layout
 from karush.problem.flat import FlatProblem, flatten
 from karush.problem.problem import Problem

@@ -1,12 +1,13 @@
 """One run of karush's own interior point, from a start in the user's units to a point and multipliers in them."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from karush.backends.answer import BackendAnswer as Answer
 from karush.core.status import Status
 from karush.derivatives.evaluator import Evaluator
 from karush.linalg.kkt_system import Layout
@@ -45,21 +46,6 @@ class Limits:
     """on the clock of `time.perf_counter`"""
     callback: Callable[[dict[str, Any]], Any] | None = None
     """called after every iteration with a row of the history; a true answer ends the run"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a run ended with; nothing in it is judged yet."""
-
-    x: np.ndarray
-    y: np.ndarray
-    z: np.ndarray
-    status: Status
-    message: str = ""
-    iterations: int = 0
-    evaluations: int = 0
-    history: tuple[dict[str, Any], ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Watch:
@@ -128,7 +114,7 @@ def unpacked(
     evaluations: int,
     history: list[dict[str, Any]],
 ) -> Answer:
-    """Back to the user's units from (v, y, z) (3n + 2m + ...); fixed variables get the multiplier that balances them."""
+    """Back to the user's units from (v, y, z, ...); fixed variables get the multiplier that balances them."""
     n, m = flat.n, flat.m
     x = np.clip(packed[:n] * data.x_unit, flat.lower, flat.upper)
     y = packed[n + m : n + 2 * m] * (data.f_unit / data.row_unit)

@@ -12,6 +12,12 @@ RUNNING, CONVERGED, INFEASIBLE, STEP_FAILED, EVALUATION_FAILED, DIVERGED = range
 FILTER_SIZE = 40
 """Rows of the filter; the oldest is forgotten. More than 20 were never used on the benchmark's problems."""
 
+TAU_MIN = 0.99
+"""fraction to the boundary, eq. (8) of [WB06]"""
+DELTA_C = 1e-9
+"""regularisation of the equality rows; always on: it only damps dy, so it moves no solution, and dependent rows need no
+special case"""
+
 
 class Data(NamedTuple):
     """A problem in the solver's own units; v = (x, s) stacks variables and the rows' slacks, c(x) - s = 0."""
@@ -62,6 +68,16 @@ class Point(NamedTuple):
     """(m,) c(x) - s"""
     violation: Any
     """θ = ‖c(x) - s‖₁"""
+
+
+class Evaluated(NamedTuple):
+    """Scaled values and derivatives at the trial point."""
+
+    f: Any
+    g: Any
+    c: Any
+    J: Any
+    W: Any
 
 
 class Step(NamedTuple):

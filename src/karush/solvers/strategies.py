@@ -2,30 +2,39 @@
 
 1. The interior point from the start.
 2. While the certificate shows a better point beside the answer (a saddle, a maximum, a kink): again from there.
-3. Where the answer is not certified: Newton's method on the active set that the answer suggests.
-4. The interior point again, with other first parameters and from moved starts.
-5. SciPy's SLSQP, a different algorithm, from the best point so far and from the start.
+3. Newton's method on the active set that the answer suggests.
+4. The interior point again: from its answer, without scaling, with a smaller first barrier, from moved starts.
+5. SciPy's SLSQP, a different algorithm, from the start.
 
 Every candidate is judged by the same certificate, and the best verdict is returned; a verdict is never argued with.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from karush.backends import slsqp
+from karush.backends.answer import BackendAnswer as Answer
+from karush.backends.answer import BackendOptions
 from karush.certificates import Certificate
 from karush.core.status import Status, Verdict
 from karush.solvers import active_newton
 from karush.solvers.prepared import Prepared
-from karush.solvers.run import MU_FIRST, Answer, Limits, unpacked, watched
+from karush.solvers.run import MU_FIRST, Limits, unpacked, watched
 from karush.solvers.run import STATUS as RUN_STATUS
+from karush.solvers.state import Data
 
 ESCAPES = 10
-"""how often the run goes on from a better point shown by the certificate"""
-MU_WARM = 1e-4
-"""first barrier parameter near an answer"""
+"""how often a run goes on from a better point shown by the certificate"""
+MU_WARM, MU_SMALL = 1e-4, 1e-3
+"""first barrier parameter near an answer; and from a start, for a second try"""
+MOVES = (0.1, 1.0)
+"""how far starts are moved, in typical sizes of the variables"""
+SLSQP_UP_TO = 200
+"""variables and rows up to which SLSQP, whose cost is cubic in Python's hands, is tried"""
 RANK = {
     Verdict.GLOBAL_MINIMUM: 0,
     Verdict.LOCAL_MINIMUM: 0,
@@ -48,90 +57,81 @@ class Candidate:
     certificate: Certificate
     note: str = ""
 
+    @property
+    def rank(self) -> int:
+        """0 for a minimum, larger for less."""
+        return RANK[self.certificate.verdict]
+
 
 class Search:
-    """The state of one solve: candidates so far, iterations and history added up."""
+    """The state of one solve: the best candidate so far, iterations, evaluations and history added up."""
 
     def __init__(self, prepared: Prepared, tol: float, limits: Limits, driver: str):
         self.prepared, self.tol, self.limits, self.driver = prepared, tol, limits, driver
-        self.best: Candidate | None = None
+        self._best: Candidate | None = None
         self.iterations = self.evaluations = 0
-        self.history: list[dict] = []
+        self.history: list[dict[str, Any]] = []
 
-    def run(self, x0: np.ndarray, mu: float = MU_FIRST, note: str = "", **changes: object) -> Candidate:
+    @property
+    def best(self) -> Candidate:
+        """The best candidate so far; there is one from the first run on."""
+        if self._best is None:
+            raise RuntimeError("a search has no best candidate before its first run")
+        return self._best
+
+    def run(self, x0: np.ndarray, mu: float = MU_FIRST, note: str = "", data: Data | None = None) -> Candidate:
         """The interior point from x0 (n,), judged."""
         prepared = self.prepared
-        data = prepared.data(self.tol)._replace(**changes) if changes else None
+        flat, evaluator = prepared.flat, prepared.evaluator
         if self.driver == "fused" and data is None:
             packed = prepared.run_fused(x0, mu, self.limits.max_iterations, self.tol)
             status, iterations, evaluations = (int(count) for count in packed[-3:])
-            answer = unpacked(
-                prepared.flat, prepared.evaluator, prepared.units, packed, RUN_STATUS[status], iterations, evaluations, []
-            )
-        else:
-            data = data or prepared.data(self.tol)
-            answer = watched(
-                prepared.flat, prepared.evaluator, prepared.layout, data, x0, limits=self.limits, mu=mu, offset=self.iterations
-            )
+            answer = unpacked(flat, evaluator, prepared.units, packed, RUN_STATUS[status], iterations, evaluations, [])
+            return self.judge(answer, note)
+        data = data or prepared.data(self.tol)
+        answer = watched(flat, evaluator, prepared.layout, data, x0, limits=self.limits, mu=mu, offset=self.iterations)
         return self.judge(answer, note)
 
     def judge(self, answer: Answer, note: str = "") -> Candidate:
         """Certify an answer, and keep it if it is the best so far."""
-        sequence = None
-        if answer.status is Status.UNBOUNDED:
-            sequence = answer.x[None]
+        sequence = answer.x[None] if answer.status is Status.UNBOUNDED else None
         certificate = self.prepared.judged(answer.x, answer.y, answer.z, self.tol, sequence=sequence)
         self.iterations += answer.iterations
         self.evaluations += answer.evaluations
         self.history.extend(answer.history)
         candidate = Candidate(answer, certificate, note)
-        if self.best is None or self._better(candidate, self.best):
-            self.best = candidate
+        if self._best is None or candidate.rank < self._best.rank:
+            self._best = candidate
         return candidate
-
-    def _better(self, new: Candidate, old: Candidate) -> bool:
-        ranks = RANK[new.certificate.verdict], RANK[old.certificate.verdict]
-        return ranks[0] < ranks[1]
 
     @property
     def over(self) -> bool:
         """Whether nothing more is to be tried."""
-        assert self.best is not None
-        verdict, status = self.best.certificate.verdict, self.best.answer.status
         late = time.perf_counter() > self.limits.deadline
-        return RANK[verdict] <= RANK[Verdict.UNBOUNDED] or status in ENDS or late
+        return self.best.rank <= RANK[Verdict.UNBOUNDED] or self.best.answer.status in ENDS or late
 
 
 def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, driver: str) -> Candidate:
     """The best judged answer from x0 (n,), within the bounds."""
     search = Search(prepared, tol, limits, driver)
-    first = search.run(x0)
+    candidate = search.run(x0)
     if not search.over:
-        _continue(search, x0, first)
+        escape(search, candidate)
+        search.driver = "python"
+        for attempt in attempts(prepared, x0):
+            if search.over:
+                break
+            further = attempt(search)
+            if further is not None:
+                escape(search, further)
     best = search.best
-    assert best is not None
     totals = replace(
-        best.answer,
-        iterations=search.iterations,
-        evaluations=search.evaluations,
-        history=tuple(search.history),
+        best.answer, iterations=search.iterations, evaluations=search.evaluations, history=tuple(search.history)
     )
     return replace(best, answer=totals)
 
 
-def _continue(search: Search, x0: np.ndarray, first: Candidate) -> None:
-    _escape(search, first)
-    if search.over:
-        return
-    search.driver = "python"
-    for candidate in _alternatives(search, x0):
-        if not search.over:
-            _escape(search, candidate)
-        if search.over:
-            return
-
-
-def _escape(search: Search, candidate: Candidate) -> None:
+def escape(search: Search, candidate: Candidate) -> None:
     """Go on from the better points that the certificate shows."""
     for _ in range(ESCAPES):
         witness = candidate.certificate.witness
@@ -140,17 +140,41 @@ def _escape(search: Search, candidate: Candidate) -> None:
         candidate = search.run(witness["x_flat"], MU_WARM, "went on from a better point beside a stationary one")
 
 
-def _alternatives(search: Search, x0: np.ndarray) -> Iterator[Candidate]:
-    """Further candidates, each from a different idea."""
-    prepared = search.prepared
-    assert search.best is not None
-    polished = active_newton.polish(prepared.flat, prepared.evaluator, prepared.scales, search.best.answer, search.tol)
-    if polished is not None:
-        yield search.judge(polished, "polished by Newton's method on the active set")
-    yield search.run(search.best.answer.x, MU_WARM, "interior point again from its answer")
-    yield search.run(x0, 1e-3, "interior point with a smaller first barrier")
+def attempts(prepared: Prepared, x0: np.ndarray) -> Iterator[Callable[[Search], Candidate | None]]:
+    """What is tried in turn, each a different idea."""
+    yield polished
+    yield lambda s: s.run(s.best.answer.x, MU_WARM, "interior point again from its answer")
+    yield lambda s: s.run(x0, MU_FIRST, "interior point without scaling", prepared.unscaled(s.tol))
+    yield lambda s: s.run(x0, MU_SMALL, "interior point with a smaller first barrier")
+    if x0.size + prepared.flat.m <= SLSQP_UP_TO:
+        yield lambda s: other_algorithm(s, x0)
     generator = np.random.default_rng(0)
-    spread = np.maximum(prepared.scales.x, 1e-3) * 0.1
-    for _ in range(2):
-        moved = prepared.flat.projected(x0 + spread * generator.standard_normal(x0.size))
-        yield search.run(moved, MU_FIRST, "interior point from a moved start")
+    for distance in MOVES:
+        move = distance * prepared.scales.x * generator.standard_normal(x0.size)
+        moved = prepared.flat.projected(x0 + move)
+        yield lambda s, moved=moved: s.run(moved, MU_FIRST, "interior point from a moved start")
+
+
+def polished(search: Search) -> Candidate | None:
+    """Newton's method on the active set, from the best answer so far."""
+    prepared = search.prepared
+    answer = active_newton.polish(prepared.flat, prepared.evaluator, prepared.scales, search.best.answer, search.tol)
+    return None if answer is None else search.judge(answer, "polished by Newton's method on the active set")
+
+
+def other_algorithm(search: Search, x0: np.ndarray) -> Candidate | None:
+    """SLSQP from the start, and Newton's method on its active set."""
+    prepared, limits = search.prepared, search.limits
+    left = limits.deadline - time.perf_counter()
+    options = BackendOptions(
+        tol=search.tol,
+        max_iterations=limits.max_iterations,
+        time_limit=left if np.isfinite(left) else None,
+        callback=limits.callback,
+    )
+    answer = slsqp.solve(prepared.flat, prepared.evaluator, x0, None, None, options)
+    candidate = search.judge(answer, "by SciPy's SLSQP, after the interior point")
+    if search.over:
+        return candidate
+    again = active_newton.polish(prepared.flat, prepared.evaluator, prepared.scales, answer, search.tol)
+    return candidate if again is None else search.judge(again, "by SciPy's SLSQP and Newton's method on its active set")

@@ -1,0 +1,183 @@
+"""A problem traced and compiled, to be solved again and again."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from karush.api.options import Options, backend_options, own_limits, read_options
+from karush.backends import registry
+from karush.certificates import Certificate
+from karush.core.errors import OptionError, ProblemError
+from karush.core.pytrees import Door, open_door
+from karush.core.status import Status
+from karush.problem.problem import Problem
+from karush.solvers import strategies
+from karush.solvers.prepared import Prepared as Parts
+from karush.solvers.result import BOUNDS, Result
+
+MESSAGES = {
+    Status.CONVERGED: "The optimality conditions hold to the tolerance.",
+    Status.ITERATION_LIMIT: "The iteration limit was reached.",
+    Status.TIME_LIMIT: "The time limit was reached.",
+    Status.INTERRUPTED: "Interrupted; this is the best point so far.",
+    Status.STOPPED: "The callback asked to stop; this is the best point so far.",
+    Status.EVALUATION_FAILED: "A function could not be evaluated.",
+    Status.STEP_FAILED: "No step makes further progress.",
+    Status.INFEASIBLE: "The run ended where the constraints cannot be met any better nearby.",
+    Status.UNBOUNDED: "The objective fell below any sensible value.",
+}
+
+
+class Prepared:
+    """A problem traced and compiled, to be solved again and again: other starts, warm, other parameters.
+
+    Made by `prepare`. Not to be shared between threads.
+    """
+
+    def __init__(self, problem: Problem):
+        self.parts = Parts.of(problem)
+
+    @property
+    def problem(self) -> Problem:
+        """The problem as it was given."""
+        return self.parts.problem
+
+    def compile(self) -> "Prepared":
+        """Compile the whole solve into one program now, so that the first ``driver="fused"`` solve is quick too."""
+        self.parts.compile_fused()
+        return self
+
+    def solve(self, x0: Any = None, *, warm: Result | None = None, params: Any = None, **options: Any) -> Result:
+        """Solve from x0, or from where `warm` ended, or from the problem's own start.
+
+        Parameters
+        ----------
+        x0
+            Start in the structure of the problem's x0.
+        warm
+            An earlier result of this problem, to start from.
+        params
+            Other values for the problem's params, kept for later solves; nothing is compiled anew.
+        options
+            Those of `minimize`.
+        """
+        began = time.perf_counter()
+        chosen = read_options(options)
+        parts = self.parts
+        if params is not None:
+            parts.set_params(params)
+        if x0 is None and warm is not None:
+            x0 = warm.x
+        start, notes = self._start(x0)
+        method, why = chosen.method, "asked for"
+        if method == "auto":
+            method, why = registry.choose(parts.flat, parts.evaluator)
+        if method == registry.OWN:
+            candidate = strategies.solve(
+                parts, start, tol=chosen.tol, limits=own_limits(chosen, began), driver=chosen.driver
+            )
+            answer, certificate = candidate.answer, candidate.certificate
+            notes += (candidate.note,) if candidate.note else ()
+        else:
+            y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
+            answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(chosen, began))
+            certificate = parts.judged(answer.x, answer.y, answer.z, chosen.tol)
+        y, z = certificate.multipliers
+        at = parts.evaluator(answer.x, y)
+        return Result(
+            flat=parts.flat,
+            x_flat=answer.x,
+            y_flat=y,
+            z_flat=z,
+            rows_flat=at.rows,
+            value=-at.value if parts.flat.maximize else at.value,
+            status=answer.status,
+            message=answer.message or MESSAGES[answer.status],
+            certificate=certificate,
+            method=method,
+            why_method=why,
+            history=answer.history,
+            iterations=answer.iterations,
+            evaluations=answer.evaluations,
+            notes=notes,
+            seconds=time.perf_counter() - began,
+            name=parts.problem.name,
+        )
+
+    def certify(self, x: Any, multipliers: Mapping[str, Any] | None = None, *, tol: float = 1e-8) -> Certificate:
+        """Certificate of the point x; see `certify`."""
+        tol = read_options({"tol": tol}).tol
+        flat = self.parts.flat
+        y, z = _flat_multipliers(self.parts, multipliers)
+        return self.parts.judged(flat.door.ravel(x, "x"), y, z, tol)
+
+    def _start(self, x0: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+        flat = self.parts.flat
+        x = flat.x0 if x0 is None else _same_structure(flat.door, x0)
+        if not np.all(np.isfinite(x)):
+            worst = int(np.flatnonzero(~np.isfinite(x))[0])
+            raise ProblemError(f"x0 at {flat.variable_names[worst]} is {x[worst]}; every entry must be finite")
+        projected = flat.projected(x)
+        moved = np.flatnonzero(projected != x)
+        if not moved.size:
+            return projected, ()
+        names = ", ".join(f"{flat.variable_names[i]} from {x[i]:.6g} to {projected[i]:.6g}" for i in moved[:5])
+        more = f" and {moved.size - 5} more" if moved.size > 5 else ""
+        return projected, (f"the start was outside its bounds and was projected: {names}{more}",)
+
+
+def as_problem(problem: Problem | Callable[..., Any], x0: Any, fields: dict[str, Any]) -> Problem:
+    """The problem that the arguments of `minimize` state; an unknown argument is an `OptionError`."""
+    known = [name for name in Problem.__dataclass_fields__ if name not in ("objective", "x0")]
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        options = [*known, *Options.__dataclass_fields__]
+        raise OptionError(f"unknown argument {unknown[0]!r}; the arguments are {', '.join(options)}")
+    if isinstance(problem, Problem):
+        if [name for name in fields if name != "maximize"]:
+            raise OptionError(
+                f"{sorted(fields)[0]!r} was given beside a Problem; put it into the Problem, "
+                "or give the objective as a function"
+            )
+        return replace(problem, **fields) if fields else problem
+    return Problem(problem, x0, **fields)
+
+
+def _same_structure(door: Door, x0: Any) -> np.ndarray:
+    other, flat = open_door(x0, "x0")
+    if (other.treedef, other.shapes) != (door.treedef, door.shapes):
+        raise ProblemError(
+            f"x0 has structure {other.treedef} with shapes {other.shapes}, but the problem was prepared with "
+            f"{door.treedef} and {door.shapes}"
+        )
+    return flat
+
+
+def _flat_multipliers(
+    parts: Parts, multipliers: Mapping[str, Any] | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """y (m,) and z (n,) of the minimised objective; None for what was not given."""
+    if multipliers is None:
+        return None, None
+    flat = parts.flat
+    unknown = [name for name in multipliers if name not in (*flat.constraint_names, BOUNDS)]
+    if unknown:
+        raise ProblemError(
+            f"multipliers names {unknown[0]!r}; the names are {', '.join((*flat.constraint_names, BOUNDS))}"
+        )
+    missing = [name for name in flat.constraint_names if name not in multipliers]
+    if missing:
+        raise ProblemError(f"multipliers lacks {missing[0]!r}; give one for every constraint, or None for all")
+    sign = -1.0 if flat.maximize else 1.0
+    rows = []
+    for name, shape in zip(flat.constraint_names, flat.row_shapes, strict=True):
+        given = np.asarray(multipliers[name], dtype=np.float64)
+        if given.shape != shape:
+            raise ProblemError(f"multipliers[{name!r}] has shape {given.shape}, but the constraint has {shape}")
+        rows.append(given.ravel())
+    y = sign * np.concatenate([np.zeros(0), *rows])
+    z = multipliers.get(BOUNDS)
+    return y, None if z is None else sign * flat.door.ravel(z, f"multipliers[{BOUNDS!r}]")

@@ -1,0 +1,67 @@
+"""Where an iterate stands: optimality errors, a smaller barrier parameter where it is due, and the end of a run."""
+
+from typing import Any
+
+from karush.linalg.ops import Ops
+from karush.solvers import barrier
+from karush.solvers.state import CONVERGED, DIVERGED, INFEASIBLE, MULTIPLIERS, RESTORATION, Data, Evaluated, State
+
+KAPPA_EPSILON = 10.0
+"""barrier problems are solved to κ_ε μ, eq. (8) of [WB06]"""
+KAPPA_MU, THETA_MU = 0.2, 1.5
+"""μ ← max(μ_min, min(κ_μ μ, μ^θ_μ)), eq. (7) of [WB06]"""
+STALLS = 3
+"""iterations without halving the weighted error, once the scaled one is met, after which it is taken as it is"""
+LEAST_RESIDUAL = 1e-4
+"""restoration ends where the residual's gradient falls below tol times the residual, taken as at least this"""
+DIVERGENCE = 1e18
+"""scaled objective below minus this, feasible: the run ends as unbounded"""
+
+
+def measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
+    """Optimality errors, a smaller barrier parameter where it is due, and whether the run is over."""
+    xnp = ops.np
+    point, restoring = state.point, state.mode == RESTORATION
+    y = xnp.where(restoring, point.residual, point.y)
+    dual = barrier.dual_residual(ops, data, point, at.J, xnp.where(restoring, 0.0, at.g), y)
+    violation = xnp.where(restoring, 0.0, xnp.max(xnp.abs(point.residual), initial=0.0))
+    scale = barrier.multiplier_scale(ops, data, point, y)
+
+    def error(mu: Any) -> Any:
+        gaps = barrier.complementarity(ops, data, point, mu)
+        return xnp.maximum(xnp.maximum(xnp.max(xnp.abs(dual), initial=0.0), gaps) / scale, violation)
+
+    gap_unit = data.gap_weight * data.f_unit
+    smallest = data.tol * xnp.minimum(1.0, 1.0 / gap_unit) / (KAPPA_EPSILON + 1.0)
+    smallest = xnp.where(restoring, LEAST_RESIDUAL * smallest, smallest)
+
+    def smaller(mu: Any) -> Any:
+        return xnp.maximum(smallest, xnp.minimum(KAPPA_MU * mu, mu**THETA_MU))
+
+    measuring = state.mode != MULTIPLIERS
+    mu = ops.while_loop(lambda mu: measuring & (error(mu) <= KAPPA_EPSILON * mu) & (mu > smallest), smaller, state.mu)
+    lowered = mu < state.mu
+    total = error(0.0)
+    weighted = xnp.maximum(
+        xnp.max(xnp.abs(dual[: data.x_unit.shape[0]]) * (data.f_unit / data.x_unit) * data.dual_weight, initial=0.0),
+        xnp.max(xnp.abs(point.residual) * data.row_unit * data.row_weight, initial=0.0),
+    )
+    weighted = xnp.maximum(weighted, barrier.complementarity(ops, data, point, 0.0) * gap_unit)
+    # A residual that cannot be lowered: its gradient vanishes relative to itself.
+    residual = xnp.max(xnp.abs(point.residual), initial=0.0)
+    wanted = data.tol * xnp.where(restoring, xnp.clip(residual, LEAST_RESIDUAL, 1.0), 1.0)
+    fine = (total <= wanted) & measuring
+    halved = weighted <= 0.5 * state.weighted_error
+    stalled = xnp.where(fine & ~halved, state.stalled + 1, 0)
+    over = fine & ((weighted <= data.tol) | (stalled > STALLS) | restoring)
+    diverged = (at.f < -DIVERGENCE) & (violation <= 1e-6 * DIVERGENCE) & measuring & ~restoring
+    status = xnp.where(over, xnp.where(restoring, INFEASIBLE, CONVERGED), xnp.where(diverged, DIVERGED, state.status))
+    empty = xnp.full_like(state.filter_theta, xnp.inf)
+    return state._replace(
+        mu=mu,
+        status=status,
+        error=total,
+        weighted_error=xnp.where(measuring, weighted, xnp.inf),
+        stalled=stalled,
+        filter_theta=xnp.where(lowered & ~restoring, empty, state.filter_theta),
+    )
