@@ -113,4 +113,4 @@ def _largest(values: np.ndarray) -> float:
 
 def _power_of_two(values: np.ndarray) -> np.ndarray:
     """The largest power of two that is not above; 1 for zero."""
-    return np.ldexp(1.0, np.frexp(np.where(values > 0, values, 1.0))[1] - 1)
+    return np.asarray(np.ldexp(1.0, np.frexp(np.where(values > 0, values, 1.0))[1] - 1))

@@ -23,8 +23,8 @@ def top(degree: Degree) -> int:
     return int(degree.max()) if degree.size else CONSTANT
 
 
-def settle(degree: np.ndarray) -> Degree:
-    """An array of degrees, as an int where all agree."""
+def settle(degree: Any) -> Degree:
+    """Degrees, a NumPy array or scalar, as an int where all agree."""
     if degree.size == 0:
         return CONSTANT
     low = int(degree.min())
