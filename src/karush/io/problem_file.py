@@ -98,10 +98,13 @@ def _run(path: Path) -> ModuleType:
     try:
         with users_code(path), _importable(path.parent):
             loader.exec_module(module)
+    except KarushError:
+        raise
     except SyntaxError as error:
         where = f"line {error.lineno}" if error.lineno else "its text"
         raise FileError(f"FILE {path} is no Python: {error.msg} at {where}; correct it there") from error
-    except (OSError, UnicodeDecodeError) as error:
+    # ValueError: the bytes are no text, or, before Python 3.11.4, one of them is null.
+    except (OSError, ValueError) as error:
         raise FileError(f"FILE {path} cannot be read as Python source: {error}") from error
     finally:
         if shadowed is not None:
