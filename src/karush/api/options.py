@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from karush.backends import registry
@@ -38,12 +39,14 @@ class Options:
     """handed verbatim to a backend"""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.tol, (int, float)) or not 0.0 < self.tol < 1.0:
+        if not isinstance(self.tol, Real) or not 0.0 < self.tol < 1.0:
             raise OptionError(f"tol is {self.tol!r}; it bounds dimensionless numbers: give a value between 0 and 1")
-        if not isinstance(self.max_iterations, int) or self.max_iterations < 1:
+        if not isinstance(self.max_iterations, Integral) or self.max_iterations < 1:
             raise OptionError(f"max_iterations is {self.max_iterations!r}; give a positive integer")
-        if self.time_limit is not None and not self.time_limit > 0:
+        if self.time_limit is not None and not (isinstance(self.time_limit, Real) and self.time_limit > 0):
             raise OptionError(f"time_limit is {self.time_limit!r}; give a positive number of seconds, or None")
+        if self.callback is not None and not callable(self.callback):
+            raise OptionError(f"callback is {self.callback!r:.60}; give a function of one history row, or None")
         if self.driver not in ("python", "fused"):
             raise OptionError(f"driver is {self.driver!r}; the drivers are 'python' and 'fused'")
         if self.method not in ("auto", registry.OWN, *registry.BACKENDS):

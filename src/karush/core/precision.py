@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from karush.core.errors import PrecisionError, ProblemError
 
@@ -40,7 +41,7 @@ def as_float64(value: Any, argument: str) -> np.ndarray:
             where = int(np.flatnonzero(~((wide == typed) | np.isnan(wide)))[0])
             raise PrecisionError(
                 f"{argument} is {array.dtype.name} and has lost digits: its entry {where} prints as "
-                f"{array.ravel()[where]} but is {wide.ravel()[where]!r}; karush works in float64: {CURE}"
+                f"{array.ravel()[where]!s} but is {float(wide.ravel()[where])!r}; karush works in float64: {CURE}"
             )
         return wide
     if array.dtype.kind in "iu":
@@ -58,17 +59,31 @@ def require_float64(closed_jaxpr: Any, label: str) -> None:
     """
     for constant in closed_jaxpr.consts:
         if _is_narrow(getattr(constant, "dtype", None)):
-            raise PrecisionError(
-                f"{label} captures a {constant.dtype} array of shape {np.shape(constant)}; "
-                f"karush works in float64: {CURE}"
-            )
-    for equation in closed_jaxpr.jaxpr.eqns:
+            raise _captures(label, constant)
+    _require_float64_within(closed_jaxpr.jaxpr, label)
+
+
+def _require_float64_within(jaxpr: Any, label: str) -> None:
+    """The same for the equations of a jaxpr, and of the jaxprs inside them: jit, loops, branches."""
+    for equation in jaxpr.eqns:
+        # What no earlier equation has computed was captured: jit keeps such arrays inside its equation.
+        for source in equation.invars:
+            if _is_narrow(getattr(source.aval, "dtype", None)):
+                raise _captures(label, source.aval)
         for out in equation.outvars:
             if _is_narrow(getattr(out.aval, "dtype", None)):
                 raise PrecisionError(
                     f"{label} computes '{equation.primitive.name}' in {out.aval.dtype}; karush works in float64: "
                     f"remove the cast, and for captured arrays {CURE}"
                 )
+        for inner in jaxprs_in_params(equation.params):
+            _require_float64_within(inner, label)
+
+
+def _captures(label: str, array: Any) -> PrecisionError:
+    return PrecisionError(
+        f"{label} captures a {array.dtype} array of shape {np.shape(array)}; karush works in float64: {CURE}"
+    )
 
 
 def _is_narrow(dtype: Any) -> bool:

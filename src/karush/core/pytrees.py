@@ -71,8 +71,8 @@ class Door:
                 name = self.leaf_names[len(parts)]
                 if values.ndim > array.ndim or not _fits(values.shape, array.shape):
                     raise ProblemError(
-                        f"{argument} at {name} has shape {values.shape}, which does not broadcast to x0's {array.shape}; "
-                        "give a scalar, None, or an array of that shape"
+                        f"{argument} at {name} has shape {values.shape}, which does not broadcast to x0's shape "
+                        f"{array.shape}; give a scalar, None, or an array of that shape"
                     )
                 parts.append(np.broadcast_to(values, array.shape).ravel())
 
@@ -117,7 +117,7 @@ def open_door(tree: Any, argument: str) -> tuple[Door, np.ndarray]:
     if isinstance(tree, (list, tuple)) and tree and all(isinstance(item, (int, float)) for item in tree):
         tree = np.asarray(tree, dtype=np.float64)
     paths, treedef = tree_util.tree_flatten_with_path(tree)
-    if not paths:
+    if not any(np.size(leaf) for _, leaf in paths):
         raise ProblemError(f"{argument} holds no numbers: {tree!r:.80}; give an array or a pytree of arrays")
     shapes, names, parts = [], [], []
     for path, leaf in paths:

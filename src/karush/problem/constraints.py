@@ -18,9 +18,9 @@ class Constraint:
     function: Callable[..., Any]
     """x (and params, if the problem has them) -> array, or pytree of arrays, of rows"""
     lower: Any
-    """scalar, array, or prefix pytree of the rows; None is -inf"""
+    """scalar or array that broadcasts to the rows; None is -inf"""
     upper: Any
-    """scalar, array, or prefix pytree of the rows; None is +inf"""
+    """scalar or array that broadcasts to the rows; None is +inf"""
     name: str | None = None
     flat: bool = False
     """whether `function` takes the flat x alone, as `linear` does"""
@@ -96,6 +96,8 @@ def _sparse_product(coo: Any) -> Callable[[Any], Any]:
     row, column = np.asarray(coo.row), np.asarray(coo.col)
     data = as_float64(coo.data, "linear(A, ...)")
     shape = coo.shape
+    if not np.all(np.isfinite(data)):
+        raise ProblemError(f"linear(A, ...) needs a finite matrix (k, n), got {data[~np.isfinite(data)][0]} in it")
 
     def rows(x: Any) -> Any:
         if shape[1] != x.shape[0]:

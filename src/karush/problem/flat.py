@@ -59,7 +59,7 @@ class FlatProblem:
 
     @property
     def param_leaves(self) -> list[Any]:
-        return [np.asarray(leaf) for leaf in jax.tree.leaves(self.params)]
+        return jax.tree.leaves(self.params)
 
     def projected(self, x: np.ndarray) -> np.ndarray:
         """`x` clipped to the bounds."""
@@ -67,14 +67,37 @@ class FlatProblem:
 
     def with_params(self, params: Any) -> "FlatProblem":
         """The same traced program with other parameter values of the same structure, shapes and types."""
-        old, new = jax.tree.flatten(self.params), jax.tree.flatten(params)
-        shapes = [(np.shape(leaf), np.result_type(leaf)) for leaf in old[0]]
-        if old[1] != new[1] or shapes != [(np.shape(leaf), np.result_type(leaf)) for leaf in new[0]]:
+        params = read_params(params)
+        old, new = _outline(self.params), _outline(params)
+        if old != new:
             raise ProblemError(
-                f"params has another structure, shape or type than the problem was prepared with ({old[1]}, {shapes}); "
-                "prepare the problem anew"
+                f"params is {new}, but the problem was prepared with {old}: structure, shapes and types must be the "
+                "same; give such params, or prepare the problem anew"
             )
         return replace(self, params=params)
+
+
+def read_params(params: Any) -> Any:
+    """`params` with every leaf a NumPy array, floating point as float64; integers and booleans stay what they are.
+
+    Raises
+    ------
+    PrecisionError
+        for single-precision leaves that have lost digits.
+    """
+
+    def read(path: Any, leaf: Any) -> Any:
+        array = np.asarray(leaf)
+        if array.dtype.kind in "biu" or jnp.issubdtype(array.dtype, jnp.complexfloating):
+            return array
+        return as_float64(leaf, f"params{jax.tree_util.keystr(path)}")
+
+    return jax.tree_util.tree_map_with_path(read, params)
+
+
+def _outline(params: Any) -> str:
+    """Structure, types and shapes in words: ``{'a': float64(3,)}``."""
+    return str(jax.tree.map(lambda leaf: f"{leaf.dtype}{leaf.shape}", params))
 
 
 def flatten(problem: Problem) -> FlatProblem:
@@ -92,11 +115,11 @@ def flatten(problem: Problem) -> FlatProblem:
         raise ProblemError(f"x0 at {names[worst]} is {x0[worst]}; every entry of the start must be finite")
     lower, upper = read_bounds(problem.bounds, door, names)
     constraints: tuple[Constraint, ...] = tuple(problem.constraints)  # type: ignore[arg-type]
-    labels = tuple(c.name or f"constraint {i}" for i, c in enumerate(constraints))
+    labels = tuple(f"constraint {i}" if c.name is None else c.name for i, c in enumerate(constraints))
     program = _Program(problem, constraints, labels, door)
+    params = read_params(problem.params)
     with float64():
-        leaves, treedef = jax.tree.flatten(problem.params)
-        leaves = [np.asarray(leaf) for leaf in leaves]
+        leaves, treedef = jax.tree.flatten(params)
         closed_jaxpr = jax.make_jaxpr(lambda x, *p: program(x, treedef.unflatten(p)))(x0, *leaves)
     require_float64(closed_jaxpr, "the objective or a constraint")
     shapes = program.shapes
@@ -119,7 +142,7 @@ def flatten(problem: Problem) -> FlatProblem:
         row_shapes=tuple(shapes),
         maximize=problem.maximize,
         promises=frozenset({"convex"} if problem.convex else ()),
-        params=problem.params,
+        params=params,
         x_scale=x_scale,
         f_scale=f_scale,
         row_scale=row_scale,

@@ -1,6 +1,6 @@
 """`Problem`: what the user states, checked as far as it can be without tracing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,19 +61,12 @@ class Problem:
             )
         if self.x0 is None:
             raise ProblemError("x0 is None; give a start: an array or a pytree of floating-point arrays")
-        constraints = self.constraints
-        constraints = (constraints,) if isinstance(constraints, Constraint) else tuple(constraints or ())
-        for index, constraint in enumerate(constraints):
-            if not isinstance(constraint, Constraint):
-                raise ProblemError(
-                    f"constraints[{index}] is {type(constraint).__name__} {constraint!r:.60}; "
-                    "make it with karush.equal, karush.between or karush.linear"
-                )
+        constraints = _constraints(self.constraints)
         if self.scales is not None and not isinstance(self.scales, Scales):
             raise ProblemError(
                 f"scales is {self.scales!r:.60}; give karush.Scales(x=..., objective=..., constraints=...)"
             )
-        names = [name for name in (c.name for c in constraints) if name is not None]
+        names = [f"constraint {i}" if c.name is None else c.name for i, c in enumerate(constraints)]
         if "bounds" in names:
             raise ProblemError(
                 "constraint name 'bounds' is taken by the multipliers of the variables' bounds; change it"
@@ -82,3 +75,19 @@ class Problem:
         if repeated:
             raise ProblemError(f"constraint name {sorted(repeated)[0]!r} is used twice; names must differ")
         object.__setattr__(self, "constraints", constraints)
+
+
+def _constraints(given: Any) -> tuple[Constraint, ...]:
+    """One constraint or many, as a tuple."""
+    if given is None:
+        return ()
+    constraints = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else (given,)
+    for index, constraint in enumerate(constraints):
+        if not isinstance(constraint, Constraint):
+            raise ProblemError(
+                f"constraints[{index}] is {type(constraint).__name__} {constraint!r:.60}; make it with karush.equal, "
+                "karush.between or karush.linear (SciPy's {'type': 'ineq', 'fun': g} is between(g, lower=0.0))"
+            )
+        if constraint.name is not None and not (isinstance(constraint.name, str) and constraint.name):
+            raise ProblemError(f"name of constraints[{index}] is {constraint.name!r}; give text, or leave it out")
+    return constraints
