@@ -7,6 +7,7 @@ from typing import Any
 from karush.api.options import Options, read_options
 from karush.api.prepared import Prepared, as_problem
 from karush.certificates import Certificate
+from karush.core.errors import ProblemError
 from karush.problem.problem import Problem
 from karush.solvers.result import Result
 
@@ -17,12 +18,15 @@ def prepare(problem: Problem | Callable[..., Any], x0: Any = None, **parts: Any)
     Parameters
     ----------
     problem, x0, parts
-        A `Problem`; or an objective, a start and the other fields of a `Problem` by keyword.
+        A `Problem`, with x0 in place of its own start if one is given; or an objective, a start and the other fields
+        of a `Problem` by keyword.
 
     Notes
     -----
     Computes in float64 by a local switch; JAX's global setting is not touched.
     """
+    if isinstance(problem, Problem) and x0 is not None:
+        problem = replace(problem, x0=x0)
     return Prepared(as_problem(problem, x0, parts))
 
 
@@ -85,4 +89,6 @@ def certify(
     tol
         Bound on the dimensionless entries.
     """
-    return Prepared(as_problem(problem, None, {})).certify(x, multipliers, tol=tol)
+    if not isinstance(problem, Problem):
+        raise ProblemError(f"certify needs a karush.Problem, got {type(problem).__name__} {problem!r:.60}")
+    return Prepared(problem).certify(x, multipliers, tol=tol)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,12 @@ def multistart(
     """
     options = {name: arguments.pop(name) for name in list(arguments) if name in Options.__dataclass_fields__}
     prepared = Prepared(as_problem(problem, None if isinstance(problem, Problem) else x0, arguments))
-    points = _starts(prepared.parts, starts, seed) if isinstance(starts, int) else list(starts)
-    if isinstance(problem, Problem) and x0 is not None and isinstance(starts, int):
+    drawn = isinstance(starts, Integral)
+    if (not drawn and not isinstance(starts, (list, tuple, np.ndarray))) or (starts < 1 if drawn else not len(starts)):
+        raise OptionError(f"starts is {starts!r:.60}; give a positive number of starts, or a list of starts")
+    points = _starts(prepared.parts, int(starts), seed) if drawn else list(starts)
+    if isinstance(problem, Problem) and x0 is not None and drawn:
         points[0] = x0
-    if not points:
-        raise OptionError(f"starts is {starts!r}; give at least one start")
     results = tuple(prepared.solve(point, **options) for point in points)
     sign = -1.0 if prepared.parts.flat.maximize else 1.0
     minima: list[Result] = []

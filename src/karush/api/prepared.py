@@ -69,6 +69,8 @@ class Prepared:
         parts = self.parts
         if params is not None:
             parts.set_params(params)
+        if warm is not None and not isinstance(warm, Result):
+            raise OptionError(f"warm is {type(warm).__name__} {warm!r:.60}; give an earlier Result, or a start as x0")
         if x0 is None and warm is not None:
             x0 = warm.x
         start, notes = self._start(x0)

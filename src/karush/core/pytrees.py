@@ -117,7 +117,7 @@ def open_door(tree: Any, argument: str) -> tuple[Door, np.ndarray]:
     if isinstance(tree, (list, tuple)) and tree and all(isinstance(item, (int, float)) for item in tree):
         tree = np.asarray(tree, dtype=np.float64)
     paths, treedef = tree_util.tree_flatten_with_path(tree)
-    if not any(np.size(leaf) for _, leaf in paths):
+    if not paths:
         raise ProblemError(f"{argument} holds no numbers: {tree!r:.80}; give an array or a pytree of arrays")
     shapes, names, parts = [], [], []
     for path, leaf in paths:

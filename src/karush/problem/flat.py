@@ -110,6 +110,8 @@ def flatten(problem: Problem) -> FlatProblem:
     """
     door, x0 = open_door(problem.x0, "x0")
     names = door.names()
+    if not x0.size:
+        raise ProblemError(f"x0 holds no numbers: {problem.x0!r:.80}; give an array or a pytree of arrays")
     if not np.all(np.isfinite(x0)):
         worst = int(np.flatnonzero(~np.isfinite(x0))[0])
         raise ProblemError(f"x0 at {names[worst]} is {x0[worst]}; every entry of the start must be finite")
