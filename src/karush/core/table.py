@@ -81,7 +81,8 @@ def number(value: float, digits: int = 6) -> str:
 def aligned(values: Sequence[float], digits: int = 6) -> list[str]:
     """Numbers of one column with one number of decimals: the largest gets `digits` digits.
 
-    What would be 0.000 then is written with an exponent. Columns of very large or small numbers have no common decimals.
+    What would be 0.000 then is written with an exponent. Columns of very large or small numbers have no common
+    decimals.
     """
     sizes = [abs(value) for value in values if 0 < abs(value) < math.inf]
     if not sizes:
