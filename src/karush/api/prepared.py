@@ -86,7 +86,12 @@ class Prepared:
         else:
             y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
             answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(chosen, began))
-            certificate = parts.judged(answer.x, answer.y, answer.z, chosen.tol)
+            if chosen.method == "auto":
+                candidate = strategies.improve(parts, answer, tol=chosen.tol, limits=own_limits(chosen, began))
+                answer, certificate = candidate.answer, candidate.certificate
+                notes += (candidate.note,) if candidate.note else ()
+            else:
+                certificate = parts.judged(answer.x, answer.y, answer.z, chosen.tol)
         y, z = certificate.multipliers
         at = parts.evaluator(answer.x, y)
         return Result(

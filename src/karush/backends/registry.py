@@ -11,6 +11,7 @@ from karush.backends import ipopt, pounce, slsqp, trust_constr, uno
 from karush.backends.answer import BackendAnswer, BackendOptions
 from karush.core.errors import BackendMissing, OptionError
 from karush.derivatives.evaluator import Evaluator
+from karush.linalg.kkt_system import system_size
 from karush.problem.flat import FlatProblem
 
 OWN = "interior-point"
@@ -62,19 +63,20 @@ def available() -> dict[str, str | None]:
 
 def choose(flat: FlatProblem, evaluator: Evaluator) -> tuple[str, str]:
     """Method name for ``method="auto"`` and the reason in one sentence."""
-    size = flat.n + flat.m
+    size = system_size(flat.n, flat.row_lower == flat.row_upper)
     counted = f"{flat.n} variables and {flat.m} constraint rows"
     if size <= OWN_UP_TO:
-        return OWN, f"{counted} together are at most {OWN_UP_TO}, where karush's own dense solver is taken."
+        return OWN, f"{counted} make a system of order {size}; up to {OWN_UP_TO} karush's own dense solver is taken."
     for name in SPARSE:
         if BACKENDS[name].version is not None:
             filled = evaluator.jacobian_pattern[0].size + evaluator.hessian_pattern[0].size
             return name, (
-                f"{counted} are more than {OWN_UP_TO}, and {name} is the first sparse solver found "
+                f"{counted} make a system of order {size} > {OWN_UP_TO}, and {name} is the first sparse solver found "
                 f"({filled} nonzero derivatives)."
             )
     return OWN, (
-        f"{counted} are more than {OWN_UP_TO}, but no sparse solver is installed (pip install 'karush[{SPARSE[0]}]')."
+        f"{counted} make a system of order {size} > {OWN_UP_TO}, but no sparse solver is installed "
+        f"(pip install 'karush[{SPARSE[0]}]')."
     )
 
 

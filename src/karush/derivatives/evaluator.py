@@ -21,9 +21,14 @@ from karush.derivatives.sparsity import Pattern, dense_pattern, detect
 
 SPARSE_FROM = 60
 """From this many variables on, patterns are looked for; below, the n-column product is as fast (see docs/solver.md)."""
-UNFUSED_FROM = 120
+UNFUSED_FROM = 600
 """Equations of a program from which XLA's fusion is left out: one kernel of thousands of scalar operations takes LLVM
-minutes (HS25: 114 s fused, 4 s not), while the operations by themselves cost 20 to 100 µs a call."""
+minutes (HS25: 114 s fused, 4 s not), while single operations cost at most some 100 µs more a call."""
+UNFUSED_POWERS_FROM = 10
+"""Powers with a real exponent from which it is left out for the first solve, for LLVM takes 0.1 s for each (HS101)."""
+
+
+UNFUSED = {"xla_disable_hlo_passes": "fusion"}
 
 
 class Evaluation(NamedTuple):
@@ -72,9 +77,12 @@ class Evaluator:
         self.m = m
         self.calls = 0
         self._last: tuple[bytes, Evaluation] | None = None
-        options = {"xla_disable_hlo_passes": "fusion"} if len(closed_jaxpr.eqns) >= UNFUSED_FROM else None
+        powers = sum(equation.primitive.name == "pow" for equation in closed_jaxpr.eqns)
+        long = len(closed_jaxpr.eqns) >= UNFUSED_FROM
+        options = UNFUSED if long or powers >= UNFUSED_POWERS_FROM else None
         self.pattern: Pattern | None = detect(self.program, self.n, m, param_leaves) if self.n >= SPARSE_FROM else None
-        self.compiler_options = options
+        self.fused_options = UNFUSED if long else None
+        """compiler options for a program that holds the whole solve, which is compiled for repeated use"""
         self._dense = jax.jit(self.derivatives, compiler_options=options)
         self._sparse = jax.jit(self.compressed, compiler_options=options)
         self._values = jax.jit(self.program, compiler_options=options)

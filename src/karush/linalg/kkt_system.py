@@ -18,9 +18,9 @@ import numpy as np
 from karush.linalg.ops import Ops
 
 PENALTY_CAP = 1e8
-"""Cap on D⁻¹ in the inertia test, relative to ‖H‖ / ‖J_i‖². D⁻¹ grows like 1/μ² on active rows; beyond the cap the rounding
-errors eps·D⁻¹‖J_i‖² would drown the curvature on the null space of J that the test asks for. Capping can only make the
-test stricter."""
+"""Cap on D⁻¹ in the inertia test, relative to ‖H‖ / ‖J_i‖². D⁻¹ grows like 1/μ² on active rows; beyond the cap the
+rounding errors eps·D⁻¹‖J_i‖² would drown the curvature on the null space of J that the test asks for. Capping can only
+make the test stricter."""
 
 SMALLEST_SIZE = 1e-8
 """‖H‖ counts as at least this in the cap: a linear objective has none"""
@@ -42,6 +42,11 @@ def layout(n: int, equality: np.ndarray) -> Layout:
     if m <= 2 * n + 20:
         return Layout(np.arange(m), np.arange(0))
     return Layout(np.flatnonzero(equality), np.flatnonzero(~equality))
+
+
+def system_size(n: int, equality: np.ndarray) -> int:
+    """Order of the matrix that `factorize` factorizes."""
+    return n + layout(n, equality).kept.size
 
 
 def has_right_inertia(ops: Ops, H: Any, J: Any, D: Any) -> Any:

@@ -78,7 +78,7 @@ def restored(ops: Ops, data: Data, state: State) -> Any:
     point = state.point
     phi = point.value + barrier.objective(ops, data, point.v, state.mu_saved)
     enough = point.violation <= RESTORED * state.theta_saved
-    feasible = ops.np.max(ops.np.abs(point.residual), initial=0.0) <= 0.1 * data.tol
+    feasible = ops.np.max(ops.np.abs(point.residual), initial=0.0) <= data.tol
     return (enough & ~_dominated(ops, state, point.violation, phi)) | feasible
 
 

@@ -65,4 +65,4 @@ def fused(evaluator: Evaluator, rows: Layout) -> Callable[..., Any]:
         counts = jnp.stack([state.status, state.iterations, state.evaluations]).astype(jnp.float64)
         return jnp.concatenate([point.v, point.y, point.z_upper - point.z_lower, counts])
 
-    return jax.jit(solve, compiler_options=evaluator.compiler_options)
+    return jax.jit(solve, compiler_options=evaluator.fused_options)

@@ -13,7 +13,13 @@ from typing import Any
 from karush.linalg.kkt_system import Layout
 from karush.linalg.ops import Ops
 from karush.solvers import acceptance, backtracking, barrier, direction, optimality
-from karush.solvers.state import EVALUATION_FAILED, RESTORATION, RUNNING, Data, Evaluated, Point, State
+from karush.solvers.state import EVALUATION_FAILED, REGULAR, RESTORATION, RUNNING, Data, Evaluated, Point, State
+
+PATIENCE = 40
+"""iterations without progress in feasibility after which it is restored, whatever the filter says"""
+THETA_MAX, THETA_MIN = 10.0, 1e-4
+"""largest violation accepted, and the one below which the objective alone may decide, in units of max(1, θ(x0));
+eq. (21) of [WB06] with 10 for 1e4, which let a thousand barrier terms pay for two hundred times the violation"""
 
 
 def advance(ops: Ops, rows: Layout, data: Data, state: State, values: Any, jacobian: Any, hessian: Any) -> State:
@@ -97,13 +103,22 @@ def _move(ops: Ops, rows: Layout, data: Data, state: State, trial: Point, at: Ev
         corrected=xnp.asarray(False),
         failures=xnp.where(state.force, state.failures, 0),
         delta_floor=xnp.where(state.force, state.delta_floor, 0.0),
-        theta_max=xnp.where(begin, 10.0 * scale, state.theta_max),
-        theta_min=xnp.where(begin, 1e-4 * scale, state.theta_min),
+        theta_max=xnp.where(begin, THETA_MAX * scale, state.theta_max),
+        theta_min=xnp.where(begin, THETA_MIN * scale, state.theta_min),
         status=xnp.where(finite, state.status, EVALUATION_FAILED),
     )
     state = optimality.measure(ops, data, state, at)
     leaving = (state.mode == RESTORATION) & acceptance.restored(ops, data, state)
     state = ops.cond(leaving, lambda s: direction.leave_restoration(ops, s), lambda s: s, state)
+    impatient = (state.waiting > PATIENCE) & (state.mode == REGULAR)
     return ops.cond(
-        leaving | (state.status != RUNNING), lambda s: s, lambda s: direction.direct(ops, rows, data, s, at), state
+        leaving | (state.status != RUNNING),
+        lambda s: s,
+        lambda s: ops.cond(
+            impatient,
+            lambda t: backtracking.change_phase(ops, data, t),
+            lambda t: direction.direct(ops, rows, data, t, at),
+            s,
+        ),
+        state,
     )

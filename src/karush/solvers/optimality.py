@@ -4,7 +4,17 @@ from typing import Any
 
 from karush.linalg.ops import Ops
 from karush.solvers import barrier
-from karush.solvers.state import CONVERGED, DIVERGED, INFEASIBLE, MULTIPLIERS, RESTORATION, Data, Evaluated, State
+from karush.solvers.state import (
+    CONVERGED,
+    DIVERGED,
+    INFEASIBLE,
+    MULTIPLIERS,
+    REGULAR,
+    RESTORATION,
+    Data,
+    Evaluated,
+    State,
+)
 
 KAPPA_EPSILON = 10.0
 """barrier problems are solved to κ_ε μ, eq. (8) of [WB06]"""
@@ -12,8 +22,12 @@ KAPPA_MU, THETA_MU = 0.2, 1.5
 """μ ← max(μ_min, min(κ_μ μ, μ^θ_μ)), eq. (7) of [WB06]"""
 STALLS = 3
 """iterations without halving the weighted error, once the scaled one is met, after which it is taken as it is"""
+PATIENT, SMALL_VIOLATION = 0.9, 1e3
+"""a violation that falls to this share of the best is progress; below this multiple of tol none is asked for"""
 LEAST_RESIDUAL = 1e-4
 """restoration ends where the residual's gradient falls below tol times the residual, taken as at least this"""
+ROUNDING = 1e-12
+"""share of the largest variable or slack that counts as a rounding error of the rows"""
 DIVERGENCE = 1e18
 """scaled objective below minus this, feasible: the run ends as unbounded"""
 
@@ -53,8 +67,10 @@ def measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
     fine = (total <= wanted) & measuring
     halved = weighted <= 0.5 * state.weighted_error
     stalled = xnp.where(fine & ~halved, state.stalled + 1, 0)
-    over = fine & ((weighted <= data.tol) | (stalled > STALLS) | restoring)
-    diverged = (at.f < -DIVERGENCE) & (violation <= 1e-6 * DIVERGENCE) & measuring & ~restoring
+    over = fine & xnp.where(restoring, residual > data.tol, (weighted <= data.tol) | (stalled > STALLS))
+    # Far out, a residual of a few units in the last place of v counts as none.
+    feasible = violation <= data.tol + ROUNDING * xnp.max(xnp.abs(point.v), initial=0.0)
+    diverged = (at.f < -DIVERGENCE) & feasible & measuring & ~restoring
     status = xnp.where(over, xnp.where(restoring, INFEASIBLE, CONVERGED), xnp.where(diverged, DIVERGED, state.status))
     empty = xnp.full_like(state.filter_theta, xnp.inf)
     return state._replace(
@@ -64,4 +80,16 @@ def measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
         weighted_error=xnp.where(measuring, weighted, xnp.inf),
         stalled=stalled,
         filter_theta=xnp.where(lowered & ~restoring, empty, state.filter_theta),
+        **_patience(ops, data, state),
     )
+
+
+def _patience(ops: Ops, data: Data, state: State) -> dict[str, Any]:
+    """Count the iterations since the violation last fell by a tenth; a filter lets f sink for ever at the same one."""
+    xnp = ops.np
+    theta = state.point.violation
+    better = (theta <= PATIENT * state.theta_best) | (theta <= SMALL_VIOLATION * data.tol) | (state.mode != REGULAR)
+    return {
+        "theta_best": xnp.where(better, theta, state.theta_best),
+        "waiting": xnp.where(better, 0, state.waiting + 1),
+    }

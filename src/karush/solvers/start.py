@@ -90,6 +90,8 @@ def state(ops: Ops, rows: Layout, problem: Data, x: Any, mu: Any) -> State:
         filter_next=integer,
         theta_max=zero + np.inf,
         theta_min=zero,
+        theta_best=zero + np.inf,
+        waiting=integer,
         status=integer + RUNNING,
         iterations=integer,
         evaluations=integer,

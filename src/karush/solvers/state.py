@@ -131,6 +131,9 @@ class State(NamedTuple):
     filter_next: Any
     theta_max: Any
     theta_min: Any
+    theta_best: Any
+    waiting: Any
+    """iterations since the violation last fell below `theta_best`"""
     status: Any
     iterations: Any
     evaluations: Any

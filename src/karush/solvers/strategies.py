@@ -29,7 +29,7 @@ from karush.solvers.state import Data
 
 ESCAPES = 10
 """how often a run goes on from a better point shown by the certificate"""
-MU_WARM, MU_SMALL = 1e-4, 1e-3
+MU_WARM, MU_SMALL = 1e-4, 1e-6
 """first barrier parameter near an answer; and from a start, for a second try"""
 MOVES = (0.1, 1.0)
 """how far starts are moved, in typical sizes of the variables"""
@@ -59,7 +59,9 @@ class Candidate:
 
     @property
     def rank(self) -> int:
-        """0 for a minimum, larger for less."""
+        """0 for a minimum, larger for less; last of all a point where a function has no value."""
+        if self.answer.status is Status.EVALUATION_FAILED:
+            return len(RANK)
         return RANK[self.certificate.verdict]
 
 
@@ -129,6 +131,15 @@ def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, dri
         best.answer, iterations=search.iterations, evaluations=search.evaluations, history=tuple(search.history)
     )
     return replace(best, answer=totals)
+
+
+def improve(prepared: Prepared, answer: Answer, *, tol: float, limits: Limits) -> Candidate:
+    """A backend's answer judged, and polished where it is not certified."""
+    search = Search(prepared, tol, limits, "python")
+    search.judge(answer)
+    if not search.over:
+        polished(search)
+    return search.best
 
 
 def escape(search: Search, candidate: Candidate) -> None:
