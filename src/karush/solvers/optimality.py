@@ -28,8 +28,9 @@ LEAST_RESIDUAL = 1e-4
 """restoration ends where the residual's gradient falls below tol times the residual, taken as at least this"""
 ROUNDING = 1e-12
 """share of the largest variable or slack that counts as a rounding error of the rows"""
-DIVERGENCE = 1e18
-"""scaled objective below minus this, feasible: the run ends as unbounded"""
+DIVERGENCE, DISTANT = 1e18, 1e14
+"""a feasible run ends as unbounded at a scaled objective below minus the first, or below zero with a variable or slack
+beyond the second, where rounding leaves no digits to the constraints"""
 
 
 def measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
@@ -69,8 +70,9 @@ def measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
     stalled = xnp.where(fine & ~halved, state.stalled + 1, 0)
     over = fine & xnp.where(restoring, residual > data.tol, (weighted <= data.tol) | (stalled > STALLS))
     # Far out, a residual of a few units in the last place of v counts as none.
-    feasible = violation <= data.tol + ROUNDING * xnp.max(xnp.abs(point.v), initial=0.0)
-    diverged = (at.f < -DIVERGENCE) & feasible & measuring & ~restoring
+    distance = xnp.max(xnp.abs(point.v), initial=0.0)
+    feasible = violation <= data.tol + ROUNDING * distance
+    diverged = ((at.f < -DIVERGENCE) | ((at.f < 0.0) & (distance > DISTANT))) & feasible & measuring & ~restoring
     status = xnp.where(over, xnp.where(restoring, INFEASIBLE, CONVERGED), xnp.where(diverged, DIVERGED, state.status))
     empty = xnp.full_like(state.filter_theta, xnp.inf)
     return state._replace(

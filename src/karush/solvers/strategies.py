@@ -31,6 +31,8 @@ ESCAPES = 10
 """how often a run goes on from a better point shown by the certificate"""
 MU_WARM, MU_SMALL = 1e-4, 1e-6
 """first barrier parameter near an answer; and from a start, for a second try"""
+NO_OBJECTIVE = np.float64(2.0**500)
+"""unit of the objective in which it vanishes beside the constraints; a power of two, to come back without rounding"""
 MOVES = (0.1, 1.0)
 """how far starts are moved, in typical sizes of the variables"""
 SLSQP_UP_TO = 200
@@ -154,6 +156,7 @@ def escape(search: Search, candidate: Candidate) -> None:
 def attempts(prepared: Prepared, x0: np.ndarray) -> Iterator[Callable[[Search], Candidate | None]]:
     """What is tried in turn, each a different idea."""
     yield polished
+    yield lambda s: feasible_first(s, x0)
     yield lambda s: s.run(s.best.answer.x, MU_WARM, "interior point again from its answer")
     yield lambda s: s.run(x0, MU_FIRST, "interior point without scaling", prepared.unscaled(s.tol))
     yield lambda s: s.run(x0, MU_SMALL, "interior point with a smaller first barrier")
@@ -171,6 +174,28 @@ def polished(search: Search) -> Candidate | None:
     prepared = search.prepared
     answer = active_newton.polish(prepared.flat, prepared.evaluator, prepared.scales, search.best.answer, search.tol)
     return None if answer is None else search.judge(answer, "polished by Newton's method on the active set")
+
+
+def feasible_first(search: Search, x0: np.ndarray) -> Candidate | None:
+    """A feasible point without regard to the objective, which may have led astray, and the minimum from there.
+
+    Where the best answer so far is feasible there is nothing to do.
+    """
+    if not search.best.certificate.violated:
+        return None
+    prepared = search.prepared
+    data = prepared.data(search.tol)
+    data = data._replace(
+        f_unit=NO_OBJECTIVE, dual_weight=data.dual_weight / NO_OBJECTIVE, gap_weight=data.gap_weight / NO_OBJECTIVE
+    )
+    answer = watched(
+        prepared.flat, prepared.evaluator, prepared.layout, data, x0, limits=search.limits, offset=search.iterations
+    )
+    answer = replace(answer, y=answer.y / NO_OBJECTIVE, z=answer.z / NO_OBJECTIVE)
+    note = "the constraints alone, after a run that they did not stop"
+    if answer.status is Status.INFEASIBLE:
+        return search.judge(answer, note)
+    return search.run(answer.x, MU_WARM, "interior point from a feasible point")
 
 
 def other_algorithm(search: Search, x0: np.ndarray) -> Candidate | None:
