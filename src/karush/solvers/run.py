@@ -56,6 +56,8 @@ class Watch:
         self.history: list[dict[str, Any]] = []
         self.stopped: Status | None = None
         self.best: tuple[tuple[float, float], State] | None = None
+        self.first_feasible: np.ndarray | None = None
+        """(n,) where an unbounded run came past first; from far out, a curved way back is lost in rounding"""
 
     def __call__(self, state: State) -> bool:
         record = self._record(state)
@@ -63,6 +65,8 @@ class Watch:
         rank = (max(0.0, record["infeasibility"] - float(self.data.tol)), float(state.point.value))
         if np.isfinite(rank[0]) and (self.best is None or rank <= self.best[0]):
             self.best = (rank, state)
+        if self.first_feasible is None and rank[0] == 0.0:
+            self.first_feasible = state.point.v[: self.flat.n] * self.data.x_unit
         if self.limits.callback is not None and self.limits.callback(record):
             self.stopped = Status.STOPPED
         elif time.perf_counter() > self.limits.deadline:
@@ -90,13 +94,11 @@ def watched(
     data: Data,
     x0: np.ndarray,
     *,
-    limits: Limits,
     mu: float = MU_FIRST,
-    offset: int = 0,
+    watch: Watch,
 ) -> Answer:
     """Run the Python loop from x0 (n,) within the bounds; Ctrl-C ends it with the best point so far."""
-    watch = Watch(flat, data, limits, offset)
-    state, interrupted = drivers.python_loop(evaluator, rows, data, x0, mu, watch, limits.max_iterations)
+    state, interrupted = drivers.python_loop(evaluator, rows, data, x0, mu, watch, watch.limits.max_iterations)
     status = Status.INTERRUPTED if interrupted else watch.stopped or STATUS[int(state.status)]
     if status in (Status.INTERRUPTED, Status.STOPPED, Status.TIME_LIMIT) and watch.best is not None:
         state = watch.best[1]._replace(iterations=state.iterations, evaluations=state.evaluations)

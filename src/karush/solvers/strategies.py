@@ -23,7 +23,7 @@ from karush.certificates import Certificate
 from karush.core.status import Status, Verdict
 from karush.solvers import active_newton
 from karush.solvers.prepared import Prepared
-from karush.solvers.run import MU_FIRST, Limits, unpacked, watched
+from karush.solvers.run import MU_FIRST, Limits, Watch, unpacked, watched
 from karush.solvers.run import STATUS as RUN_STATUS
 from karush.solvers.state import Data
 
@@ -92,9 +92,19 @@ class Search:
             status, iterations, evaluations = (int(count) for count in packed[-3:])
             answer = unpacked(flat, evaluator, prepared.units, packed, RUN_STATUS[status], iterations, evaluations, [])
             return self.judge(answer, note)
-        data = data or prepared.data(self.tol)
-        answer = watched(flat, evaluator, prepared.layout, data, x0, limits=self.limits, mu=mu, offset=self.iterations)
-        return self.judge(answer, note)
+        answer, watch = self.watched(x0, mu, data or prepared.data(self.tol))
+        candidate = self.judge(answer, note)
+        unbounded = candidate.certificate.verdict is Verdict.UNBOUNDED
+        if answer.status is Status.UNBOUNDED and not unbounded and watch.first_feasible is not None:
+            earlier = replace(answer, x=prepared.flat.projected(watch.first_feasible), iterations=0, history=())
+            return self.judge(earlier, "the run went out of bounds; this is where it first was feasible")
+        return candidate
+
+    def watched(self, x0: np.ndarray, mu: float, data: Data) -> tuple[Answer, Watch]:
+        """One run of the Python loop."""
+        prepared = self.prepared
+        watch = Watch(prepared.flat, data, self.limits, self.iterations)
+        return watched(prepared.flat, prepared.evaluator, prepared.layout, data, x0, mu=mu, watch=watch), watch
 
     def judge(self, answer: Answer, note: str = "") -> Candidate:
         """Certify an answer, and keep it if it is the best so far."""
@@ -188,9 +198,7 @@ def feasible_first(search: Search, x0: np.ndarray) -> Candidate | None:
     data = data._replace(
         f_unit=NO_OBJECTIVE, dual_weight=data.dual_weight / NO_OBJECTIVE, gap_weight=data.gap_weight / NO_OBJECTIVE
     )
-    answer = watched(
-        prepared.flat, prepared.evaluator, prepared.layout, data, x0, limits=search.limits, offset=search.iterations
-    )
+    answer, _ = search.watched(x0, MU_FIRST, data)
     answer = replace(answer, y=answer.y / NO_OBJECTIVE, z=answer.z / NO_OBJECTIVE)
     note = "the constraints alone, after a run that they did not stop"
     if answer.status is Status.INFEASIBLE:
