@@ -66,6 +66,10 @@ class Door:
         parts: list[np.ndarray] = []
 
         def spread(leaf: Any, subtree: Any) -> None:
+            if isinstance(leaf, (list, tuple)) and isinstance(subtree, (list, tuple)):
+                for item, part in zip(leaf, subtree, strict=True):
+                    spread(item, part)
+                return
             for array in tree_util.tree_leaves(subtree):
                 values = prefix_array(leaf, argument, missing)
                 name = self.leaf_names[len(parts)]
@@ -77,7 +81,7 @@ class Door:
                 parts.append(np.broadcast_to(values, array.shape).ravel())
 
         try:
-            tree_util.tree_map(spread, prefix, full, is_leaf=lambda leaf: leaf is None or _is_numbers(leaf))
+            tree_util.tree_map(spread, prefix, full, is_leaf=_is_prefix_leaf)
         except (ValueError, TypeError) as error:
             if isinstance(error, ProblemError):
                 raise
@@ -166,6 +170,13 @@ def _is_numbers(leaf: Any) -> bool:
         return False
     dtype = getattr(leaf, "dtype", None)
     return isinstance(leaf, (int, float)) if dtype is None else np.dtype(dtype).kind in "fiu"
+
+
+def _is_prefix_leaf(leaf: Any) -> bool:
+    """Numbers, None for no number, or a list of them: it may stand for an array, or for a list of scalars."""
+    if isinstance(leaf, (list, tuple)):
+        return all(item is None or _is_numbers(item) for item in leaf)
+    return leaf is None or _is_numbers(leaf)
 
 
 def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
