@@ -22,6 +22,8 @@ class Case(NamedTuple):
     kkt: Kkt
     evidence: Evidence
     notes: tuple[str, ...]
+    given_y: np.ndarray | None = None
+    """(m,) the multipliers of the rows that came with x, dimensionless; the verdict may rest on others"""
 
 
 def conclude(case: Case, verdict: Verdict, evidence: Evidence, witness: dict[str, Any] | None = None) -> Certificate:

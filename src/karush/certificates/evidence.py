@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from karush.certificates.agreement import Agreement
 from karush.certificates.copositive import Cone
 from karush.certificates.infeasibility import Infeasibility
 from karush.certificates.kkt import ActiveSet, Kkt
@@ -52,6 +53,7 @@ class Evidence(NamedTuple):
     """margin of the nearest kink in typical sizes of x, and what it is"""
     kink_bound: float = 0.0
     """margin up to which the point counts as lying on the kink"""
+    agreement: Agreement | None = None
     infeasibility: Infeasibility | None = None
     convexity: tuple[float, float] | None = None
     """least eigenvalue of the constant ∇²L on the affine equalities, and its error bound"""

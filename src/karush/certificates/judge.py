@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from karush.certificates.agreement import agreement
 from karush.certificates.analysis import Analysis
 from karush.certificates.case import Case, conclude, not_a_minimum
 from karush.certificates.certificate import Certificate
@@ -125,7 +126,8 @@ def _open_case(
                 trouble = _not_finite(flat, raw)
                 if trouble:
                     return _blind(scaled, Evidence(flat, tol, because=trouble))
-    return Case(scaled, x, point, kkt, Evidence(flat, tol, point=point, kkt=kkt, equal=scaled.equal), notes)
+    given_y = None if y is None else y_scaled
+    return Case(scaled, x, point, kkt, Evidence(flat, tol, point=point, kkt=kkt, equal=scaled.equal), notes, given_y)
 
 
 def _not_finite(flat: FlatProblem, raw: Evaluation) -> str:
@@ -174,6 +176,14 @@ def _first(case: Case, analysis: Analysis | None, sequence: np.ndarray | None) -
         return _at_kink(case)
     if not kkt.dual_defect() <= tol:
         return conclude(case, Verdict.NOT_STATIONARY, evidence)
+    found = agreement(case.scaled, case.point, np.inf if evidence.kink is None else evidence.kink[0])
+    evidence = evidence._replace(agreement=found)
+    if not found.holds:
+        because = (
+            f"values and derivatives disagree: over a short step the Lagrangian changes by {measured(found.changed)}, "
+            f"its derivatives promise {measured(found.promised)}"
+        )
+        return conclude(case, Verdict.UNDECIDED, evidence._replace(because=because))
     active = active_set(case.point, kkt, case.scaled.equal, tol)
     second = second_order(case.point, active)
     case = case._replace(evidence=evidence._replace(active=active, second=second))
@@ -184,7 +194,7 @@ def _infeasible(case: Case) -> Certificate:
     evidence, tol = case.evidence, case.evidence.tol
     m = case.scaled.flat.m
     if np.any(case.kkt.violation[:m] > tol):
-        found = infeasibility(case.scaled, case.x, case.point, tol)
+        found = infeasibility(case.scaled, case.x, case.point, case.given_y, tol)
         evidence = evidence._replace(infeasibility=found)
         at_kink = evidence.kink is not None and not evidence.kink[0] > evidence.kink_bound
         if found.minimum and not case.kkt.outside.max() > 0:

@@ -107,7 +107,7 @@ def active_set(point: Point, kkt: Kkt, equal: np.ndarray, tol: float) -> ActiveS
     chosen = np.flatnonzero(inequality)
     size = np.abs(kkt.multipliers[chosen])
     floor = RATIO * distance[chosen] + MULTIPLIER * _leftover(point, kkt)
-    normals = _gradients(point, chosen)
+    normals = limit_gradients(point, chosen)
     square = np.einsum("ij,ij->i", normals, normals)
     # |νᵀHν| <= ‖H‖, which is enough to know for most limits and spares a product.
     most = PUSH * float(np.sqrt(np.vdot(point.hessian, point.hessian) / square.min())) if square.min() > 0 else np.inf
@@ -131,7 +131,7 @@ def _leftover(point: Point, kkt: Kkt) -> float:
     return max(float(kkt.residual.max()), ROUNDING * float(terms.max()))
 
 
-def _gradients(point: Point, chosen: np.ndarray) -> np.ndarray:
+def limit_gradients(point: Point, chosen: np.ndarray) -> np.ndarray:
     """Rows `chosen` of [J; I]."""
     m, n = point.jacobian.shape
     rows = np.zeros((chosen.size, n))

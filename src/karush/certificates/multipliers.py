@@ -44,7 +44,7 @@ def estimate(point: Point, outside: np.ndarray, tol: float) -> Kkt:
             matrix = np.concatenate((point.jacobian, np.eye(point.u.size)))
         multipliers = np.zeros(k)
         if active.size:
-            multipliers[active] = _least_squares(matrix[active].T, -point.gradient, lower[active], upper[active])
+            multipliers[active] = sign_constrained(matrix[active].T, -point.gradient, lower[active], upper[active])
         kkt = first_order(point, multipliers, outside)
         if best is None or kkt.dual_defect() < best.dual_defect():
             best = kkt
@@ -54,7 +54,8 @@ def estimate(point: Point, outside: np.ndarray, tol: float) -> Kkt:
     return best
 
 
-def _least_squares(columns: np.ndarray, target: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+def sign_constrained(columns: np.ndarray, target: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """λ (q,) that minimises ‖columns λ − target‖, negative only where `lower` (q,) bool, positive only where `upper`."""
     free = np.linalg.lstsq(columns, target, rcond=None)[0]
     least, most = np.where(lower, -np.inf, 0.0), np.where(upper, np.inf, 0.0)
     if np.all((free >= least) & (free <= most)):

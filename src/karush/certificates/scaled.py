@@ -3,7 +3,7 @@
 Rows and bounds are one list of k = m + n limited quantities ``(c(u), u)`` with Jacobian ``[J; I]``, rows first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ class Point(NamedTuple):
     """(m, n)"""
     hessian: np.ndarray
     """(n, n)"""
+    rows: np.ndarray
+    """(m,) c"""
     to_lower: np.ndarray
     """(k,) distance of c and u to their lower limits, negative where violated"""
     to_upper: np.ndarray
@@ -92,7 +94,8 @@ class Scaled:
         per_x = self.scales.x / self.scales.f
         m = self.flat.m
         u = x / self.scales.x
-        limited = np.concatenate((raw.rows / self.scales.rows, u)) if m else u
+        rows = raw.rows / self.scales.rows
+        limited = np.concatenate((rows, u)) if m else u
         jacobian = raw.jacobian * self.scales.x / self.scales.rows[:, None] if m else raw.jacobian
         return Point(
             u=u,
@@ -101,8 +104,22 @@ class Scaled:
             gradient=raw.gradient * per_x,
             jacobian=jacobian,
             hessian=raw.hessian * per_x[:, None] * self.scales.x,
+            rows=rows,
             to_lower=limited - self.lower,
             to_upper=self.upper - limited,
+        )
+
+    def holding(self, rows: np.ndarray, multipliers: np.ndarray) -> "Scaled":
+        """The same problem with the limits of `rows` (m,) bool that the signs of `multipliers` name as equalities."""
+        flat = self.flat
+        at_upper = multipliers[: flat.m] > 0
+        return replace(
+            self,
+            flat=replace(
+                flat,
+                row_lower=np.where(rows & at_upper, flat.row_upper, flat.row_lower),
+                row_upper=np.where(rows & ~at_upper, flat.row_lower, flat.row_upper),
+            ),
         )
 
     def at(self, u: np.ndarray) -> np.ndarray:

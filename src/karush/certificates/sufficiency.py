@@ -1,5 +1,6 @@
 """From the first-order conditions to a minimum: by convexity, else by curvature."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,9 @@ from karush.certificates.case import Case, conclude, not_a_minimum
 from karush.certificates.certificate import Certificate
 from karush.certificates.copositive import critical_cone
 from karush.certificates.near import keeps_curvature, keeps_slope
+from karush.certificates.scaled import Point
 from karush.certificates.second_order import Curvature, SecondOrder, curvature, null_space
-from karush.certificates.witness import better_point, both_ways
+from karush.certificates.witness import Witness, better_point, both_ways
 from karush.core.status import Verdict
 from karush.core.table import measured
 
@@ -114,7 +116,7 @@ def _not_positive(case: Case, second: SecondOrder) -> Certificate:
         if cone.positive:
             return conclude(case, Verdict.LOCAL_MINIMUM, case.evidence._replace(because="on every face of it"))
         if cone.direction is not None:
-            better = better_point(case.scaled, case.point, [cone.direction], 0.0)
+            better = _walk(case, [cone.direction], 0.0)
             if better is not None:
                 return not_a_minimum(case, "the curvature is negative on the critical cone", better)
     because = f"the least curvature on the critical cone, {measured(outer.least)}, cannot be told from zero"
@@ -128,7 +130,7 @@ def _negative(case: Case, second: SecondOrder) -> Certificate:
     spectrum = second.inner if second.inner.least < -second.inner.error else second.outer
     because = f"the curvature along a feasible direction is {measured(spectrum.least)}"
     below = spectrum.vectors[:, spectrum.values < -spectrum.error]
-    better = better_point(case.scaled, case.point, both_ways(below), 0.0)
+    better = _walk(case, both_ways(below), 0.0)
     if better is not None:
         return not_a_minimum(case, because, better)
     because += ", but no better feasible point was found"
@@ -137,7 +139,40 @@ def _negative(case: Case, second: SecondOrder) -> Certificate:
 
 def _degenerate(case: Case, directions: np.ndarray, because: str) -> Certificate:
     """Second derivatives do not decide; walking along the flat directions may still find a better point."""
-    better = better_point(case.scaled, case.point, both_ways(directions), case.evidence.tol)
+    better = _walk(case, both_ways(directions), case.evidence.tol)
     if better is not None:
         return not_a_minimum(case, because, better)
     return conclude(case, Verdict.STATIONARY, case.evidence._replace(because=because))
+
+
+def _walk(case: Case, directions: Iterable[np.ndarray], decrease: float) -> Witness | None:
+    """A better point along one of `directions` (n,), on the strongly active rows first, else wherever it is feasible.
+
+    A tangent may lead into the inside of the feasible set (outside of a ball), where f rises before the curvature
+    shows; along the rows themselves f changes as L does.
+    """
+    chosen = list(directions)
+    active = case.evidence.active
+    assert active is not None
+    m = case.scaled.flat.m
+    strong = active.strong[:m] & ~case.scaled.equal[:m]
+    if np.any(strong):
+        multipliers = case.kkt.multipliers
+        held = case.scaled.holding(strong, multipliers)
+        to_limit = np.where(multipliers > 0, case.point.to_upper, case.point.to_lower)[:m]
+        # What closing the distance to the limits brings, a slack times its multiplier, shows no curvature.
+        slack = float(np.abs(multipliers[:m][strong]) @ np.abs(to_limit[strong]))
+        better = better_point(held, _on_rows(case.point, strong, multipliers), chosen, decrease + slack)
+        if better is not None:
+            return better
+    return better_point(case.scaled, case.point, chosen, decrease)
+
+
+def _on_rows(point: Point, rows: np.ndarray, multipliers: np.ndarray) -> Point:
+    """`point` as `Scaled.holding` measures it: distances to both limits of `rows` (m,) bool are to the same one."""
+    m = rows.size
+    lower, upper = point.to_lower.copy(), point.to_upper.copy()
+    at_upper = multipliers[:m] > 0
+    lower[:m] = np.where(rows & at_upper, -upper[:m], lower[:m])
+    upper[:m] = np.where(rows & ~at_upper, -point.to_lower[:m], upper[:m])
+    return point._replace(to_lower=lower, to_upper=upper)

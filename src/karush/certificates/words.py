@@ -75,6 +75,10 @@ def _curvature(evidence: Evidence) -> Iterator[Entry]:
                 note += ", positive on every face"
         ok = outer.least > outer.error or (evidence.cone is not None and evidence.cone.positive is True)
         yield Entry("least curvature", outer.least, outer.error, ok, "", note)
+    if evidence.agreement is not None:
+        found = evidence.agreement
+        note = "" if found.holds else "derivatives of L do not fit its values"
+        yield Entry("values against derivatives", found.mismatch, found.allowed, found.holds, "", note)
     if near is not None:
         yield _at_most("change of derivatives nearby", near.change, near.allowed)
         yield _at_most("decrease promised by a Newton step", near.decrease, evidence.tol)
@@ -83,7 +87,8 @@ def _curvature(evidence: Evidence) -> Iterator[Entry]:
         yield Entry("distance to the nearest kink", margin, evidence.kink_bound, margin > evidence.kink_bound, what)
     if evidence.infeasibility is not None:
         found = evidence.infeasibility
-        yield _at_most("stationarity of the infeasibility", found.measure, found.bound)
+        ok = found.measure <= found.bound
+        yield Entry("stationarity of the infeasibility", found.measure, found.bound, ok, "", found.weighting)
 
 
 def _at_most(name: str, value: float, bound: float, worst: str = "") -> Entry:

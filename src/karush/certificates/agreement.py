@@ -1,0 +1,84 @@
+"""Do the values change as the derivatives say? A wrong rule of the user's, and cancellation, break that.
+
+Over a step d of length δ into the box, with all variables moving by different amounts,
+
+```
+| L(u + d) − L(u) − (∇L·d + ½ dᵀHd) |  <=  ¼ ( |∇L·d| + dᵀ|H|d ) + rounding
+```
+
+L of f and c as they are evaluated, ∇L and H as they are differentiated. Where that fails the step is taken again, 16
+times as long. An error of the derivatives grows with d or d², 16 to 256 times; what d³ brings, which is no error but
+curvature that changes, 4096 times; and rounding does not grow: a value that is merely computed less well than assumed
+fits the longer step.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from karush.certificates.scaled import Point, Scaled
+from karush.certificates.second_order import EPS
+
+LENGTH = 2.0**-17
+"""δ, about ε^(1/3): long enough for the curvature to show in the values, short enough for third derivatives not to."""
+LONGER = 16.0
+SHARE = 0.25
+"""Of the change that the derivatives promise; a rule that is wrong by less is not noticed."""
+ROUNDING = 32.0 * EPS
+"""Assumed rounding of a value relative to the terms that it sums, of which only sizes are known: value, |∇| |u|."""
+NO_GROWTH, CUBIC_GROWTH = 8.0, 1024.0
+"""A mismatch that grows by less over the longer step is rounding; one that grows by more comes from d³."""
+BEFORE_KINK = 2.0
+"""Steps end at this fraction of the way to the nearest kink, where derivatives jump rightly."""
+GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
+"""Its multiples modulo 1 are spread evenly: steps that differ from variable to variable, the same in every run."""
+
+
+class Agreement(NamedTuple):
+    """Change of L over one step, dimensionless."""
+
+    holds: bool
+    mismatch: float
+    """the left-hand side above"""
+    allowed: float
+    """the right-hand side"""
+    changed: float
+    """L(u + d) − L(u)"""
+    promised: float
+    """∇L·d + ½ dᵀHd"""
+
+
+def agreement(scaled: Scaled, point: Point, to_kink: float) -> Agreement:
+    """Compare values with derivatives beside `point`; `to_kink` is the distance to the nearest kink."""
+    longest = min(LONGER * LENGTH, to_kink / BEFORE_KINK)
+    first = _compare(scaled, point, longest / LONGER)
+    if first.mismatch <= first.allowed:
+        return first
+    second = _compare(scaled, point, longest)
+    growth = second.mismatch / first.mismatch
+    by_rounding = second.mismatch <= second.allowed and growth < NO_GROWTH
+    return second._replace(holds=bool(by_rounding or growth > CUBIC_GROWTH))
+
+
+def _compare(scaled: Scaled, point: Point, length: float) -> Agreement:
+    m, y = scaled.flat.m, point.y
+    room = point.to_upper[m:] - point.to_lower[m:]
+    spread = (np.arange(1, point.u.size + 1) * GOLDEN) % 1.0
+    # Between infinite bounds the difference is NaN: either way is free there.
+    way = np.where(room >= 0, 1.0, -1.0)
+    x = scaled.at(point.u + length * (0.5 + 0.5 * spread) * way)
+    d = x / scaled.scales.x - point.u
+    value, rows = scaled.evaluator.values(x)
+    changed = value / scaled.scales.f - point.value
+    slope = point.gradient
+    terms = abs(point.value) + np.abs(slope) @ np.abs(point.u)
+    if m:
+        changed += y @ (rows / scaled.scales.rows - point.rows)
+        slope = point.lagrangian_gradient(y)
+        terms += np.abs(y) @ (np.abs(point.rows) + np.abs(point.jacobian) @ np.abs(point.u))
+    first = float(slope @ d)
+    bent = point.hessian @ d
+    promised = first + 0.5 * float(d @ bent)
+    allowed = SHARE * (abs(first) + float(np.abs(d) @ np.abs(bent))) + ROUNDING * float(terms)
+    mismatch = abs(changed - promised)
+    return Agreement(bool(mismatch <= allowed), float(mismatch), allowed, float(changed), promised)
