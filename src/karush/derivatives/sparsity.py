@@ -1,5 +1,6 @@
 """Sparsity patterns and colorings of the Jacobian and of the Lagrangian's Hessian, by asdex."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,9 @@ def detect(program: Callable[..., Any], n: int, m: int, params: list[Any]) -> Pa
     linear solves) it says by NotImplementedError, and the products are dense.
     """
     sample = np.zeros(n)
-    with float64():
+    with float64(), warnings.catch_warnings():
+        # That a coloring does not pay is an answer here, not news for the user.
+        warnings.simplefilter("ignore", asdex.DenseColoringWarning)
         weights = jnp.ones(1 + m)
         try:
             hessian = asdex.hessian_coloring(lambda x: jnp.vdot(weights, program(x, *params)), sample)
