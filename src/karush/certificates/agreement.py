@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from karush.certificates.scaled import Point, Scaled
+from karush.certificates.scales import spread
 from karush.certificates.second_order import EPS
 
 LENGTH = 2.0**-17
@@ -30,8 +31,6 @@ NO_GROWTH, CUBIC_GROWTH = 8.0, 1024.0
 """A mismatch that grows by less over the longer step is rounding; one that grows by more comes from d³."""
 BEFORE_KINK = 2.0
 """Steps end at this fraction of the way to the nearest kink, where derivatives jump rightly."""
-GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
-"""Its multiples modulo 1 are spread evenly: steps that differ from variable to variable, the same in every run."""
 
 
 class Agreement(NamedTuple):
@@ -63,10 +62,9 @@ def agreement(scaled: Scaled, point: Point, to_kink: float) -> Agreement:
 def _compare(scaled: Scaled, point: Point, length: float) -> Agreement:
     m, y = scaled.flat.m, point.y
     room = point.to_upper[m:] - point.to_lower[m:]
-    spread = (np.arange(1, point.u.size + 1) * GOLDEN) % 1.0
     # Between infinite bounds the difference is NaN: either way is free there.
     way = np.where(room >= 0, 1.0, -1.0)
-    x = scaled.at(point.u + length * (0.5 + 0.5 * spread) * way)
+    x = scaled.at(point.u + length * (0.5 + 0.5 * spread(point.u.size)) * way)
     d = x / scaled.scales.x - point.u
     value, rows = scaled.evaluator.values(x)
     changed = value / scaled.scales.f - point.value

@@ -76,7 +76,7 @@ def _judge(
     x = np.asarray(x, dtype=np.float64)
     if scales is None:
         start = evaluator(flat.projected(flat.x0), np.zeros(flat.m))
-        scales = typical_scales(flat, start)
+        scales = typical_scales(flat, start, evaluator)
     scaled = Scaled(flat, evaluator, scales)
     if not np.all(np.isfinite(x)):
         i = int(np.argmin(np.isfinite(x)))

@@ -1,6 +1,6 @@
 """Does the curvature at the point speak for its neighbourhood? One more evaluation tells.
 
-With the Newton step in the critical subspace ``p = -Z (Zᵀ H Z)⁻¹ Zᵀ ∇L`` and v the direction of least curvature:
+With the Newton step in the critical subspace ``p = -Z (Zᵀ H Z)⁻¹ Zᵀ (∇L + z)`` and v the direction of least curvature:
 
 ```
 d = 2 p + δ v
@@ -44,10 +44,14 @@ class Neighbourhood(NamedTuple):
     """bound of `change`"""
 
 
-def keeps_curvature(scaled: Scaled, point: Point, basis: np.ndarray, spectrum: Curvature) -> Neighbourhood:
-    """Test the positive curvature `spectrum` on the span of `basis` (n, q >= 1)."""
-    slope = spectrum.vectors.T @ point.lagrangian_gradient(point.y)
-    newton = -spectrum.vectors @ (slope / spectrum.values)
+def keeps_curvature(scaled: Scaled, point: Point, z: np.ndarray, spectrum: Curvature) -> Neighbourhood:
+    """Test the positive curvature `spectrum`, on q >= 1 directions, with the multipliers z (n,) of the bounds.
+
+    The slope is that of the whole Lagrangian: what pushes against a weakly active bound promises no decrease.
+    """
+    basis = spectrum.vectors
+    slope = basis.T @ (point.lagrangian_gradient(point.y) + z)
+    newton = -basis @ (slope / spectrum.values)
     step = float(np.sqrt(newton @ newton))
     decrease = 0.5 * float(slope @ (slope / spectrum.values))
     worst = np.inf

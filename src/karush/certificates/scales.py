@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from karush.derivatives.evaluator import Evaluation
+from karush.derivatives.evaluator import Evaluation, Evaluator
 from karush.problem.flat import FlatProblem
 
 REACH = 100.0
@@ -17,6 +17,11 @@ ACCIDENT = 1.0e-2
 """|f(x0)| may be small by accident; below this fraction of the typical variation it is not believed."""
 UNSEEN = 2.0**-10
 """A row must cross its distance to its limit to become active; where its gradient at x0 vanishes, this part counts."""
+BELIEVED = 100.0
+"""The variation that derivatives at x0 promise counts up to this multiple of the variation seen over moves."""
+MOVES = (1.0, 2.0**-5)
+"""Lengths of the moves, in typical sizes of x; the shorter one for functions that are not defined far from x0."""
+GOLDEN = 0.5 * (float(np.sqrt(5.0)) - 1.0)
 ROUNDING = 2.0**-24
 """Smallest scale of a row relative to its value: rounding, 2^-53 of the value, has to stay far below tol = 1e-8."""
 
@@ -34,7 +39,7 @@ class Scales:
     """which of them are nothing but 1 because x0, bounds and the values there were all zero"""
 
 
-def typical_scales(flat: FlatProblem, evaluation: Evaluation) -> Scales:
+def typical_scales(flat: FlatProblem, evaluation: Evaluation, evaluator: Evaluator | None = None) -> Scales:
     """Scales from the user's, else from x0, the bounds, and f, ∇f, ∇²f, c, J at x0.
 
     ```
@@ -53,17 +58,23 @@ def typical_scales(flat: FlatProblem, evaluation: Evaluation) -> Scales:
         The problem.
     evaluation
         At x0 projected onto the bounds, with y = 0 and weight 1. What is not finite in it counts as zero.
+    evaluator
+        If given, v and v_c count up to BELIEVED times what f and c change by over moves of the typical size of x:
+        a derivative destroyed by cancellation at x0 (1e8 where |f| <= 1/2 everywhere) is no size.
     """
     notes: list[str] = []
     x = _variables(flat, notes)
     gradient, hessian = _finite(evaluation.gradient), _finite(evaluation.hessian)
     variation = max(_largest(x * gradient), _largest(x[:, None] * hessian * x))
+    seen = None if evaluator is None else _seen(flat, evaluation, evaluator, x)
+    if seen is not None:
+        variation = min(variation, BELIEVED * float(seen[0]))
     f = _put(np.array(abs(float(_finite(np.array(evaluation.value))))), np.array(variation))
     if flat.f_scale is not None:
         f = np.array(flat.f_scale)
     elif f == 0:
         notes.append("typical size of the objective: 1, for it and its derivatives are zero at the start")
-    rows = _rows(flat, evaluation, x)
+    rows = _rows(flat, evaluation, x, np.inf if seen is None else BELIEVED * seen[1:])
     if flat.row_scale is not None:
         rows = np.where(flat.row_scale > 0, flat.row_scale, rows)
     if np.any(rows == 0):
@@ -86,13 +97,35 @@ def _variables(flat: FlatProblem, notes: list[str]) -> np.ndarray:
     return _power_of_two(size)
 
 
-def _rows(flat: FlatProblem, evaluation: Evaluation, x: np.ndarray) -> np.ndarray:
+def _seen(flat: FlatProblem, evaluation: Evaluation, evaluator: Evaluator, scale: np.ndarray) -> np.ndarray:
+    """(1+m,) largest change of f and c over MOVES from x0 by up to `scale` (n,); inf where none could be evaluated."""
+    start = flat.projected(flat.x0)
+    uneven = 0.5 + 0.5 * spread(flat.n)
+    alternating = uneven * np.where(np.arange(flat.n) % 2, -1.0, 1.0)
+    changes = []
+    for move in (uneven, -uneven, alternating, -alternating):
+        for length in MOVES:
+            x = flat.projected(start + length * move * scale)
+            there = evaluator(x, np.zeros(flat.m))
+            change = np.abs(np.append(there.value - evaluation.value, there.rows - evaluation.rows))
+            changes.append(np.where(np.isfinite(change) & np.any(x != start), change, -np.inf))
+    largest = np.max(changes, axis=0)
+    return np.where(largest >= 0, largest, np.inf)
+
+
+def spread(n: int) -> np.ndarray:
+    """(n,) numbers spread over (0, 1): multiples of the golden ratio modulo 1, the same in every run."""
+    return (np.arange(1, n + 1) * GOLDEN) % 1.0
+
+
+def _rows(flat: FlatProblem, evaluation: Evaluation, x: np.ndarray, believed: np.ndarray | float) -> np.ndarray:
     if not flat.m:
         return np.zeros(0)
     rows = _finite(evaluation.rows)
     limits = np.stack([flat.row_lower, flat.row_upper])
     distance = np.min(np.abs(limits - rows), axis=0)
     variation = np.max(np.abs(_finite(evaluation.jacobian)) * x, axis=1)
+    variation = np.minimum(variation, believed)
     variation = np.maximum(variation, np.where(np.isfinite(distance), UNSEEN * distance, 0.0))
     size = np.maximum(np.abs(rows), np.max(np.where(np.isfinite(limits), np.abs(limits), 0.0), axis=0))
     return np.maximum(_put(size, variation), ROUNDING * size)

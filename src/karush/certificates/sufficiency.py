@@ -91,7 +91,7 @@ def _vertex(case: Case) -> Certificate:
 
 def _settle(case: Case, second: SecondOrder, spectrum: Curvature, how: str) -> Certificate:
     """Positive curvature at the point: a minimum if it holds nearby."""
-    near = keeps_curvature(case.scaled, case.point, spectrum.vectors, spectrum)
+    near = keeps_curvature(case.scaled, case.point, case.kkt.multipliers[case.scaled.flat.m :], spectrum)
     evidence = case.evidence._replace(near=near, because=how)
     if not near.holds:
         because = f"within a Newton step, or by rounding, the curvature changes by {measured(near.change)} of itself"

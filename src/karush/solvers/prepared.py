@@ -40,7 +40,7 @@ class Prepared:
         analysis = analyse(flat.closed_jaxpr, flat.param_leaves)
         rows = layout(flat.n, flat.row_lower == flat.row_upper)
         at_start = evaluator(flat.projected(flat.x0), np.zeros(flat.m))
-        scales = typical_scales(flat, at_start)
+        scales = typical_scales(flat, at_start, evaluator)
         units = start.data(flat, scales, at_start.gradient, at_start.jacobian, 1e-8)
         return cls(problem, flat, evaluator, analysis, rows, scales, units)
 
