@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ class Prepared:
         start, notes = self._start(x0)
         method, why = chosen.method, "asked for"
         if method == "auto":
-            method, why = registry.choose(parts.flat, parts.evaluator)
+            method, why = self._choice
         if method == registry.OWN:
             candidate = strategies.solve(
                 parts, start, tol=chosen.tol, limits=own_limits(chosen, began), driver=chosen.driver
@@ -113,6 +114,10 @@ class Prepared:
             seconds=time.perf_counter() - began,
             name=parts.problem.name,
         )
+
+    @cached_property
+    def _choice(self) -> tuple[str, str]:
+        return registry.choose(self.parts.flat, self.parts.evaluator)
 
     def certify(self, x: Any, multipliers: Mapping[str, Any] | None = None, *, tol: float = 1e-8) -> Certificate:
         """Certificate of the point x; see `certify`."""

@@ -9,6 +9,7 @@ H(x, w)      (n, n)     Hessian of  σ f + yᵀc,  the Jacobian of its gradient
 ```
 """
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +29,8 @@ UNFUSED_POWERS_FROM = 10
 """Powers with a real exponent from which it is left out for the first solve, for LLVM takes 0.1 s for each (HS101)."""
 
 
+COMPILED_FROM = 30
+"""Calls for values alone that the program with derivatives answers; for more, one of their own is worth compiling."""
 UNFUSED = {"xla_disable_hlo_passes": "fusion"}
 
 
@@ -76,6 +79,7 @@ class Evaluator:
         self.n = closed_jaxpr.in_avals[0].shape[0]
         self.m = m
         self.calls = 0
+        self._value_calls = 0
         self._last: tuple[bytes, Evaluation] | None = None
         powers = sum(equation.primitive.name == "pow" for equation in closed_jaxpr.eqns)
         long = len(closed_jaxpr.eqns) >= UNFUSED_FROM
@@ -115,17 +119,17 @@ class Evaluator:
 
     def compressed(self, x: Any, weights: Any, *params: Any) -> tuple[Any, Any, Any, Any]:
         """F, ∇f, and the entries of J and of all of H in the order of the pattern, in a trace."""
-        if self.pattern is None:
-            values, jacobian, hessian = self._dense_columns(x, weights, params)
-            return values, jacobian[0], jacobian[1:].ravel(), hessian.ravel()
+        pattern = self.pattern
+        if pattern is None:
+            raise RuntimeError("compressed products need a sparsity pattern")
 
         def fun(x: Any) -> Any:
             return self.program(x, *params)
 
         values, pullback = jax.vjp(fun, x)
         gradient = pullback(jnp.zeros(1 + self.m).at[0].set(1.0))[0]
-        jacobian_data = self.pattern.jacobian_data(lambda x: fun(x)[1:], x)
-        hessian_data = self.pattern.hessian_data(lambda x: jnp.vdot(weights, fun(x)), x)
+        jacobian_data = pattern.jacobian_data(lambda x: fun(x)[1:], x)
+        hessian_data = pattern.hessian_data(lambda x: jnp.vdot(weights, fun(x)), x)
         return values, gradient, jacobian_data, hessian_data
 
     def raw(self, x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,18 +150,26 @@ class Evaluator:
 
     def values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """f(x) and c(x) (m,)."""
+        self._value_calls += 1
+        if self._value_calls <= COMPILED_FROM:
+            at = self(x, np.zeros(self.m))
+            return at.value, at.rows
         with float64():
             values = np.asarray(self._values(x, *self.param_leaves))
         return float(values[0]), values[1:]
 
     def sparse(self, x: np.ndarray, y: np.ndarray, weight: float = 1.0) -> SparseEvaluation:
         """Everything at x (n,), matrices as entries of `jacobian_pattern` and `hessian_pattern`."""
+        if self.pattern is None:
+            dense = self(x, y, weight)
+            lower = dense.hessian.ravel()[self._lower_triangle]
+            return SparseEvaluation(dense.value, dense.gradient, dense.rows, dense.jacobian.ravel(), lower)
         self.calls += 1
         with float64():
             out = self._sparse(x, np.concatenate(([weight], y)), *self.param_leaves)
         values, gradient, jacobian_data, hessian_data = (np.asarray(part) for part in out)
         return SparseEvaluation(
-            float(values[0]), gradient, values[1:], jacobian_data, hessian_data[self._lower_triangle()]
+            float(values[0]), gradient, values[1:], jacobian_data, hessian_data[self._lower_triangle]
         )
 
     @property
@@ -171,14 +183,14 @@ class Evaluator:
     def hessian_pattern(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column indices, row >= column, of the entries of H that can be nonzero."""
         rows, cols = self._full_hessian_pattern()
-        keep = self._lower_triangle()
-        return rows[keep], cols[keep]
+        return rows[self._lower_triangle], cols[self._lower_triangle]
 
     def _full_hessian_pattern(self) -> tuple[np.ndarray, np.ndarray]:
         if self.pattern is None:
             return dense_pattern(self.n, self.n)
         return self.pattern.hessian.rows, self.pattern.hessian.cols
 
+    @cached_property
     def _lower_triangle(self) -> np.ndarray:
         rows, cols = self._full_hessian_pattern()
         return np.flatnonzero(rows >= cols)

@@ -13,6 +13,9 @@ from karush.core.precision import float64
 
 PAYS_BELOW = 0.5
 """Colors per variable below which the compressed product beats the dense one."""
+SPARSE_BELOW = 0.3
+"""Share of nonzeros above which no coloring is tried: it would need nearly all colors, and 30 s to find that out for a
+full matrix of order 200."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,29 @@ def detect(program: Callable[..., Any], n: int, m: int, params: list[Any]) -> Pa
     linear solves) it says by NotImplementedError, and the products are dense.
     """
     sample = np.zeros(n)
-    with float64(), warnings.catch_warnings():
-        # That a coloring does not pay is an answer here, not news for the user.
-        warnings.simplefilter("ignore", asdex.DenseColoringWarning)
+    with float64():
         weights = jnp.ones(1 + m)
+
+        def lagrangian(x: Any) -> Any:
+            return jnp.vdot(weights, program(x, *params))
+
+        def rows(x: Any) -> Any:
+            return program(x, *params)[1:]
+
         try:
-            hessian = asdex.hessian_coloring(lambda x: jnp.vdot(weights, program(x, *params)), sample)
-            jacobian = asdex.jacobian_coloring(lambda x: program(x, *params)[1:], sample) if m else None
+            hessian = asdex.hessian_sparsity(lagrangian, sample)
+            jacobian = asdex.jacobian_sparsity(rows, sample) if m else None
         except NotImplementedError:
             return None
-    colors = max(hessian.num_colors, 0 if jacobian is None else jacobian.num_colors)
-    return Pattern(jacobian, hessian, n) if colors <= PAYS_BELOW * n else None
+        if hessian.nnz > SPARSE_BELOW * n * n or (jacobian is not None and jacobian.nnz > SPARSE_BELOW * m * n):
+            return None
+        with warnings.catch_warnings():
+            # asdex warns where coloring saves nothing; that is decided below.
+            warnings.simplefilter("ignore", asdex.DenseColoringWarning)
+            hessian_coloring = asdex.hessian_coloring_from_sparsity(hessian)
+            jacobian_coloring = None if jacobian is None else asdex.jacobian_coloring_from_sparsity(jacobian)
+    colors = max(hessian_coloring.num_colors, 0 if jacobian_coloring is None else jacobian_coloring.num_colors)
+    return Pattern(jacobian_coloring, hessian_coloring, n) if colors <= PAYS_BELOW * n else None
 
 
 def dense_pattern(rows: int, cols: int) -> tuple[np.ndarray, np.ndarray]:

@@ -47,6 +47,9 @@ RANK = {
     Verdict.LOCALLY_INFEASIBLE: 5,
     Verdict.NOT_STATIONARY: 6,
 }
+SETTLED = Verdict.UNDECIDED
+"""From this verdict upwards a point is what it is: where KKT holds and curvature says nothing, as at x⁴ or at a kink,
+another run comes back to it."""
 ENDS = (Status.TIME_LIMIT, Status.INTERRUPTED, Status.STOPPED)
 """the user's own limits: nothing more is tried"""
 
@@ -122,7 +125,7 @@ class Search:
     def over(self) -> bool:
         """Whether nothing more is to be tried."""
         late = time.perf_counter() > self.limits.deadline
-        return self.best.rank <= RANK[Verdict.UNBOUNDED] or self.best.answer.status in ENDS or late
+        return self.best.rank <= RANK[SETTLED] or self.best.answer.status in ENDS or late
 
 
 def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, driver: str) -> Candidate:
