@@ -15,7 +15,7 @@ from karush.linalg.ops import Ops
 from karush.solvers import acceptance, backtracking, barrier, direction, optimality
 from karush.solvers.state import EVALUATION_FAILED, REGULAR, RESTORATION, RUNNING, Data, Evaluated, Point, State
 
-PATIENCE = 40
+PATIENCE = 100
 """iterations without progress in feasibility after which it is restored, whatever the filter says"""
 THETA_MAX, THETA_MIN = 10.0, 1e-4
 """largest violation accepted, and the one below which the objective alone may decide, in units of max(1, θ(x0));
