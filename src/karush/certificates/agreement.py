@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from karush.certificates.scaled import Point, Scaled
-from karush.certificates.scales import spread
 from karush.certificates.second_order import EPS
 
 LENGTH = 2.0**-17
@@ -47,36 +46,36 @@ class Agreement(NamedTuple):
     """∇L·d + ½ dᵀHd"""
 
 
-def agreement(scaled: Scaled, point: Point, to_kink: float) -> Agreement:
-    """Compare values with derivatives beside `point`; `to_kink` is the distance to the nearest kink."""
+def agreement(scaled: Scaled, point: Point, terms: np.ndarray, to_kink: float) -> Agreement:
+    """Compare values with derivatives beside `point`.
+
+    `terms` (n,) are the sums ``|∇f| + |J|ᵀ|y|``, `to_kink` is the distance to the nearest kink.
+    """
     longest = min(LONGER * LENGTH, to_kink / BEFORE_KINK)
-    first = _compare(scaled, point, longest / LONGER)
+    first = _compare(scaled, point, terms, longest / LONGER)
     if first.mismatch <= first.allowed:
         return first
-    second = _compare(scaled, point, longest)
+    second = _compare(scaled, point, terms, longest)
     growth = second.mismatch / first.mismatch
     by_rounding = second.mismatch <= second.allowed and growth < NO_GROWTH
     return second._replace(holds=bool(by_rounding or growth > CUBIC_GROWTH))
 
 
-def _compare(scaled: Scaled, point: Point, length: float) -> Agreement:
+def _compare(scaled: Scaled, point: Point, terms: np.ndarray, length: float) -> Agreement:
     m, y = scaled.flat.m, point.y
-    room = point.to_upper[m:] - point.to_lower[m:]
-    # Between infinite bounds the difference is NaN: either way is free there.
-    way = np.where(room >= 0, 1.0, -1.0)
-    x = scaled.at(point.u + length * (0.5 + 0.5 * spread(point.u.size)) * way)
+    # Towards the farther bound; either way is free between infinite ones.
+    back = point.to_lower[m:] > point.to_upper[m:]
+    x = scaled.at(point.u + np.where(back, -length, length) * scaled.uneven)
     d = x / scaled.scales.x - point.u
     value, rows = scaled.evaluator.values(x)
     changed = value / scaled.scales.f - point.value
-    slope = point.gradient
-    terms = abs(point.value) + np.abs(slope) @ np.abs(point.u)
-    if m:
-        changed += y @ (rows / scaled.scales.rows - point.rows)
-        slope = point.lagrangian_gradient(y)
-        terms += np.abs(y) @ (np.abs(point.rows) + np.abs(point.jacobian) @ np.abs(point.u))
-    first = float(slope @ d)
+    rounding = abs(point.value) + float(terms @ np.abs(point.u))
+    if y.size:
+        changed += float(y @ (rows / scaled.scales.rows - point.rows))
+        rounding += float(np.abs(y) @ np.abs(point.rows))
+    first = float(point.slope @ d)
     bent = point.hessian @ d
     promised = first + 0.5 * float(d @ bent)
-    allowed = SHARE * (abs(first) + float(np.abs(d) @ np.abs(bent))) + ROUNDING * float(terms)
+    allowed = SHARE * (abs(first) + float(np.abs(d) @ np.abs(bent))) + ROUNDING * rounding
     mismatch = abs(changed - promised)
-    return Agreement(bool(mismatch <= allowed), float(mismatch), allowed, float(changed), promised)
+    return Agreement(bool(mismatch <= allowed), mismatch, allowed, changed, promised)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -29,6 +30,11 @@ class Analysis:
     margins: Callable[..., Any] | None
     """compiled ``(x, scale, *params) -> (len(kinks),)``; None without kinks"""
     param_leaves: list[Any]
+
+    @cached_property
+    def degree(self) -> int:
+        """The largest of all."""
+        return max(self.value_degree, int(self.row_degrees.max(initial=0)))
 
     def kink_margins(self, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Distance of x (n,) to each kink in units of `scale` (n,)."""

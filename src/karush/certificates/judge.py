@@ -1,5 +1,6 @@
 """The verdict on a point, from the user's functions and the numbers alone (decision table: docs/certificate.md)."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from karush.certificates.evidence import Evidence
 from karush.certificates.infeasibility import infeasibility
 from karush.certificates.kkt import Kkt, active_set, first_order
 from karush.certificates.multipliers import complete, estimate
-from karush.certificates.scaled import Scaled
+from karush.certificates.scaled import Scaled, scaled_problem
 from karush.certificates.scales import Scales, typical_scales
 from karush.certificates.second_order import null_space, second_order
 from karush.certificates.sufficiency import by_convexity, by_curvature, unqualified
@@ -77,11 +78,11 @@ def _judge(
     if scales is None:
         start = evaluator(flat.projected(flat.x0), np.zeros(flat.m))
         scales = typical_scales(flat, start, evaluator)
-    scaled = Scaled(flat, evaluator, scales)
-    if not np.all(np.isfinite(x)):
+    scaled = scaled_problem(flat, evaluator, scales)
+    if not _finite(x):
         i = int(np.argmin(np.isfinite(x)))
         return _blind(scaled, Evidence(flat, tol, because=f"{flat.variable_names[i]} is {x[i]}"))
-    inside = flat.projected(x)
+    inside = scaled.clipped(x)
     case = _open_case(scaled, inside, np.abs(x - inside) / scales.x, given, tol)
     if isinstance(case, Certificate):
         return case
@@ -101,7 +102,7 @@ def _open_case(
     flat = scaled.flat
     y, z = given
     notes: tuple[str, ...] = ()
-    if y is not None and not (np.all(np.isfinite(y)) and (z is None or np.all(np.isfinite(z)))):
+    if y is not None and not (_finite(y) and (z is None or _finite(z))):
         y, notes = None, ("the given multipliers are not finite; estimated ones are used",)
     y_scaled = np.zeros(flat.m) if y is None else np.asarray(y, dtype=np.float64) / scaled.row_price
     raw, point = scaled.evaluate(x, y_scaled)
@@ -115,11 +116,11 @@ def _open_case(
         else:
             multipliers = np.concatenate((y_scaled, np.asarray(z, dtype=np.float64) / scaled.bound_price))
         kkt = first_order(point, multipliers, outside)
-    if kkt is None or not kkt.dual_defect() <= tol:
+    if kkt is None or not kkt.dual_defect <= tol:
         other = estimate(point, outside, tol)
-        if kkt is None or other.dual_defect() <= tol:
+        if kkt is None or other.dual_defect <= tol:
             if kkt is not None:
-                notes = (f"the given multipliers are refused ({measured(kkt.dual_defect())}); estimated ones hold",)
+                notes = (f"the given multipliers are refused ({measured(kkt.dual_defect)}); estimated ones hold",)
             kkt = other
             if flat.m:
                 raw, point = scaled.evaluate(x, kkt.multipliers[: flat.m])
@@ -130,23 +131,25 @@ def _open_case(
     return Case(scaled, x, point, kkt, Evidence(flat, tol, point=point, kkt=kkt, equal=scaled.equal), notes, given_y)
 
 
+def _finite(array: np.ndarray) -> bool:
+    """Whether all entries are; a sum of squares tells it four times faster, unless it overflows."""
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+
+
 def _not_finite(flat: FlatProblem, raw: Evaluation) -> str:
     """Which function is not finite, in words; empty where all are."""
-    # A sum is finite only if all terms are; two infinities or an overflow are told apart below, off the happy path.
-    if np.isfinite(raw.value + raw.gradient.sum() + raw.rows.sum() + raw.jacobian.sum() + raw.hessian.sum()):
-        return ""
-    if not np.isfinite(raw.value):
+    if not math.isfinite(raw.value):
         return f"the objective is {raw.value}"
-    if not np.all(np.isfinite(raw.rows)):
+    if not _finite(raw.rows):
         i = int(np.argmin(np.isfinite(raw.rows)))
         return f"constraint {flat.row_names[i]} is {raw.rows[i]}"
-    if not np.all(np.isfinite(raw.gradient)):
+    if not _finite(raw.gradient):
         i = int(np.argmin(np.isfinite(raw.gradient)))
         return f"the derivative of the objective in {flat.variable_names[i]} is {raw.gradient[i]}"
-    if not np.all(np.isfinite(raw.jacobian)):
+    if not _finite(raw.jacobian):
         i, j = np.argwhere(~np.isfinite(raw.jacobian))[0]
         return f"the derivative of {flat.row_names[i]} in {flat.variable_names[j]} is {raw.jacobian[i, j]}"
-    if not np.all(np.isfinite(raw.hessian)):
+    if not _finite(raw.hessian):
         i, j = np.argwhere(~np.isfinite(raw.hessian))[0]
         names = f"{flat.variable_names[i]}, {flat.variable_names[j]}"
         return f"the second derivative of the Lagrangian in {names} is {raw.hessian[i, j]}"
@@ -174,19 +177,18 @@ def _first(case: Case, analysis: Analysis | None, sequence: np.ndarray | None) -
             return conclude(case, Verdict.UNBOUNDED, evidence, _ray(case, ray))
     if evidence.kink is not None and not evidence.kink[0] > evidence.kink_bound:
         return _at_kink(case)
-    if not kkt.dual_defect() <= tol:
+    if not kkt.dual_defect <= tol:
         return conclude(case, Verdict.NOT_STATIONARY, evidence)
-    found = agreement(case.scaled, case.point, np.inf if evidence.kink is None else evidence.kink[0])
-    evidence = evidence._replace(agreement=found)
+    found = agreement(case.scaled, case.point, kkt.terms, np.inf if evidence.kink is None else evidence.kink[0])
     if not found.holds:
         because = (
             f"values and derivatives disagree: over a short step the Lagrangian changes by {measured(found.changed)}, "
             f"its derivatives promise {measured(found.promised)}"
         )
-        return conclude(case, Verdict.UNDECIDED, evidence._replace(because=because))
+        return conclude(case, Verdict.UNDECIDED, evidence._replace(agreement=found, because=because))
     active = active_set(case.point, kkt, case.scaled.equal, tol)
     second = second_order(case.point, active)
-    case = case._replace(evidence=evidence._replace(active=active, second=second))
+    case = case._replace(evidence=evidence._replace(agreement=found, active=active, second=second))
     return unqualified(case) or by_convexity(case, analysis) or by_curvature(case, second)
 
 

@@ -10,6 +10,7 @@ complementarity  |λ| · distance to the limit that its sign names
 with λ = (y, z), one signed multiplier per limited quantity; everything dimensionless.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -26,38 +27,55 @@ class Kkt(NamedTuple):
     """(n,) |∇f + Jᵀy + z|"""
     violation: np.ndarray
     """(k,)"""
-    wrong_sign: np.ndarray
-    """(k,)"""
-    complementarity: np.ndarray
-    """(k,)"""
+    missing: np.ndarray
+    """(k,) bool: there is no limit that the sign of λ names"""
+    defect: np.ndarray
+    """(k,) |λ| where it is missing, else |λ| times the distance to it"""
     outside: np.ndarray
     """(n,) distance of the given x from the bounds' box; everything is evaluated at its projection"""
+    terms: np.ndarray
+    """(n,) |∇f| + |J|ᵀ|y|, what ∇L sums"""
 
-    def dual_defect(self) -> float:
-        """The largest of stationarity, dual sign and complementarity; NaN if one is."""
-        worst = self.residual.max()
-        if self.multipliers.size:
-            worst = np.maximum(worst, np.maximum(self.wrong_sign.max(), self.complementarity.max()))
-        return float(worst)
+    dual_defect: float
+    """the largest of stationarity, dual sign and complementarity; NaN if one is"""
+
+    @property
+    def wrong_sign(self) -> np.ndarray:
+        """(k,) |λ| where its sign names no limit."""
+        return np.where(self.missing, self.defect, 0.0)
+
+    @property
+    def complementarity(self) -> np.ndarray:
+        """(k,) |λ| times the distance to the limit that its sign names."""
+        return np.where(self.missing, 0.0, self.defect)
 
     def feasible(self, tol: float) -> bool:
         """Whether no limit is exceeded by more than tol, and no bound at all."""
-        return bool(self.violation.max() <= tol and self.outside.max() == 0.0)
+        return bool(self.violation.max() <= tol and not self.outside.any())
 
 
 def first_order(point: Point, multipliers: np.ndarray, outside: np.ndarray) -> Kkt:
-    """Measure λ = `multipliers` (k,) at `point`."""
+    """Measure λ = `multipliers` (k,) at `point`; `outside` (n,) as in `Kkt`."""
     m = multipliers.size - point.u.size
+    y, z = multipliers[:m], multipliers[m:]
     distance = np.where(multipliers > 0, point.to_upper, point.to_lower)
     missing = np.isinf(distance)
     size = np.abs(multipliers)
+    terms = np.abs(point.gradient)
+    if m:
+        terms += size[:m] @ np.abs(point.jacobian)
+    slope = point.slope if y is point.y or np.array_equal(y, point.y) else point.gradient + y @ point.jacobian
+    residual = np.abs(slope + z)
+    defect = size * np.where(missing, 1.0, np.abs(distance))
     return Kkt(
         multipliers=multipliers,
-        residual=np.abs(point.lagrangian_gradient(multipliers[:m]) + multipliers[m:]),
+        residual=residual,
         violation=point.violation,
-        wrong_sign=np.where(missing, size, 0.0),
-        complementarity=size * np.abs(np.where(missing, 0.0, distance)),
+        missing=missing,
+        defect=defect,
         outside=outside,
+        terms=terms,
+        dual_defect=float(np.maximum(residual.max(), defect.max())),
     )
 
 
@@ -66,6 +84,7 @@ MULTIPLIER = 100.0
 of A."""
 ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
 """Assumed rounding of ∇L relative to the terms that it sums."""
+TINY = float(np.finfo(np.float64).tiny)
 PUSH = 2.0**-17
 """Length, about ε^(1/3), over which a strongly active limit outweighs negative curvature along its inward normal."""
 RATIO = 10.0
@@ -97,38 +116,41 @@ class ActiveSet(NamedTuple):
 
 def active_set(point: Point, kkt: Kkt, equal: np.ndarray, tol: float) -> ActiveSet:
     """Sort the limited quantities by multiplier and distance."""
-    distance = np.abs(np.minimum(point.to_lower, point.to_upper))
+    distance = np.abs(point.nearest)
     active = distance <= np.sqrt(tol)
-    inequality = active & ~equal
     strong = active & equal
-    if not inequality.any():
-        return ActiveSet(strong, inequality, np.inf, 0)
-    ratio = np.full(active.size, np.inf)
-    chosen = np.flatnonzero(inequality)
+    chosen = (active & ~equal).nonzero()[0]
+    weak = np.zeros(active.size, dtype=bool)
+    if not chosen.size:
+        return ActiveSet(strong, weak, np.inf, 0)
     size = np.abs(kkt.multipliers[chosen])
-    floor = RATIO * distance[chosen] + MULTIPLIER * _leftover(point, kkt)
-    normals = limit_gradients(point, chosen)
-    square = np.einsum("ij,ij->i", normals, normals)
+    # Largest entry of ∇L, or of its rounding.
+    leftover = max(float(kkt.residual.max()), ROUNDING * float(kkt.terms.max()))
+    floor = RATIO * distance[chosen] + MULTIPLIER * leftover
     # |νᵀHν| <= ‖H‖, which is enough to know for most limits and spares a product.
-    most = PUSH * float(np.sqrt(np.vdot(point.hessian, point.hessian) / square.min())) if square.min() > 0 else np.inf
-    if np.all(size > floor + most):
-        floor += most
+    floor_at_most = floor + PUSH * math.sqrt(np.vdot(point.hessian, point.hessian)) / _shortest(point, chosen)
+    if (size > floor_at_most).all():
+        floor = floor_at_most
     else:
+        normals = limit_gradients(point, chosen)
+        square = np.einsum("ij,ij->i", normals, normals)
         bent = np.einsum("ij,ij->i", normals @ point.hessian, normals) / np.where(square > 0, square**1.5, 1.0)
         floor += PUSH * np.maximum(-bent, 0.0)
     # At a zero gradient the floor is zero, and so are the multipliers: weak, not 0 / 0.
-    ratio[chosen] = size / np.maximum(floor, np.finfo(np.float64).tiny)
+    ratio = size / np.maximum(floor, TINY)
     least = int(ratio.argmin())
-    strong |= inequality & (ratio > 1.0)
-    return ActiveSet(strong, active & ~strong, float(ratio[least]), least)
+    strong[chosen] = ratio > 1.0
+    weak[chosen] = ~strong[chosen]
+    return ActiveSet(strong, weak, float(ratio[least]), int(chosen[least]))
 
 
-def _leftover(point: Point, kkt: Kkt) -> float:
-    """Largest entry of ∇L, or of its rounding."""
-    terms = np.abs(point.gradient)
-    if point.y.size:
-        terms = terms + np.abs(kkt.multipliers[: point.y.size]) @ np.abs(point.jacobian)
-    return max(float(kkt.residual.max()), ROUNDING * float(terms.max()))
+def _shortest(point: Point, chosen: np.ndarray) -> float:
+    """Length of the shortest gradient of the limits `chosen`, those of bounds are 1; the least positive float for 0."""
+    chosen = chosen[: int(chosen.searchsorted(point.rows.size))]
+    if not chosen.size:
+        return 1.0
+    rows = point.jacobian[chosen]
+    return max(min(1.0, math.sqrt(np.einsum("ij,ij->i", rows, rows).min())), TINY)
 
 
 def limit_gradients(point: Point, chosen: np.ndarray) -> np.ndarray:

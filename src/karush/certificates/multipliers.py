@@ -22,7 +22,7 @@ BVLS_UP_TO = 300
 def complete(point: Point, y: np.ndarray, tol: float) -> np.ndarray:
     """λ (k,) from y (m,) alone: z takes up what is left of ∇f + Jᵀy where that keeps sign and complementarity."""
     m = y.size
-    wanted = -point.lagrangian_gradient(y)
+    wanted = -point.gradient - y @ point.jacobian
     lower = np.abs(wanted) * point.to_lower[m:] <= tol
     upper = np.abs(wanted) * point.to_upper[m:] <= tol
     return np.concatenate((y, np.clip(wanted, np.where(lower, -np.inf, 0.0), np.where(upper, np.inf, 0.0))))
@@ -46,16 +46,16 @@ def estimate(point: Point, outside: np.ndarray, tol: float) -> Kkt:
         if active.size:
             multipliers[active] = sign_constrained(matrix[active].T, -point.gradient, lower[active], upper[active])
         kkt = first_order(point, multipliers, outside)
-        if best is None or kkt.dual_defect() < best.dual_defect():
+        if best is None or kkt.dual_defect < best.dual_defect:
             best = kkt
-        if kkt.dual_defect() <= tol:
+        if kkt.dual_defect <= tol:
             break
     assert best is not None
     return best
 
 
 def sign_constrained(columns: np.ndarray, target: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """λ (q,) that minimises ‖columns λ − target‖, negative only where `lower` (q,) bool, positive only where `upper`."""
+    """λ (q,) that minimises ‖columns λ − target‖, negative only where `lower` (q,), positive only where `upper` (q,)."""
     free = np.linalg.lstsq(columns, target, rcond=None)[0]
     least, most = np.where(lower, -np.inf, 0.0), np.where(upper, np.inf, 0.0)
     if np.all((free >= least) & (free <= most)):

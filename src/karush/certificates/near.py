@@ -14,12 +14,13 @@ x > 0 (h = 1/2, a double root). The length δ serves another purpose: gradients 
 their Hessian only where they happen to be constant; at ``-(1 - cos x)/x²`` near 0 they do not.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from karush.certificates.scaled import Point, Scaled
-from karush.certificates.second_order import EPS, Curvature
+from karush.certificates.second_order import EPS, Curvature, eigenvalues
 
 LENGTHS = (2.0**-17, 2.0**-20, 2.0**-23)
 """δ near ε^(1/3), where a difference quotient of ∇L is most accurate; shorter ones for valleys whose curvature changes
@@ -50,7 +51,7 @@ def keeps_curvature(scaled: Scaled, point: Point, z: np.ndarray, spectrum: Curva
     The slope is that of the whole Lagrangian: what pushes against a weakly active bound promises no decrease.
     """
     basis = spectrum.vectors
-    slope = basis.T @ (point.lagrangian_gradient(point.y) + z)
+    slope = (point.slope + z) @ basis
     newton = -basis @ (slope / spectrum.values)
     step = float(np.sqrt(newton @ newton))
     decrease = 0.5 * float(slope @ (slope / spectrum.values))
@@ -81,9 +82,9 @@ def keeps_slope(scaled: Scaled, point: Point, multipliers: np.ndarray, strong: n
     direction = np.linalg.lstsq(gradients[held], inwards, rcond=None)[0]
     x = scaled.at(point.u + LENGTHS[0] * direction / np.sqrt(direction @ direction))
     d = x / scaled.scales.x - point.u
-    _, moved = scaled.evaluate(x, point.y)
+    slope, _ = scaled.bend(x, point.y)
     model = point.hessian @ d
-    change = moved.lagrangian_gradient(point.y) - point.lagrangian_gradient(point.y) - model
+    change = slope - point.slope - model
     reference = np.min((np.abs(multipliers) * length)[inequality]) + np.abs(model).max()
     relative = float(np.abs(change).max() / reference)
     return Neighbourhood(relative <= AGREEMENT, relative, 0.0, 0.0)
@@ -100,15 +101,15 @@ def _change(
         d = x / scaled.scales.x - point.u
         model = float(d @ point.hessian @ d)
         # Clipped at a bound: the other way is free, or neither is and the step is as short as the box.
-        if np.abs(d - wanted).max() <= delta / 2:
+        if abs(d - wanted).max() <= delta / 2:
             break
     if not model > 0:
         return np.inf
-    _, moved = scaled.evaluate(x, point.y)
-    secant = float(d @ (moved.lagrangian_gradient(point.y) - point.lagrangian_gradient(point.y)))
-    least = np.linalg.eigvalsh(basis.T @ moved.hessian @ basis)[0]
-    change = np.maximum(abs(secant - model) / model, 1.0 - least / spectrum.least)
-    return float(change) if np.isfinite(change) else np.inf
+    slope, hessian = scaled.bend(x, point.y)
+    secant = float(d @ (slope - point.slope))
+    least = eigenvalues(basis.T @ hessian @ basis)[0]
+    change = max(abs(secant - model) / model, 1.0 - float(least) / spectrum.least)
+    return change if math.isfinite(change) else np.inf
 
 
 def _noise(point: Point) -> float:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from karush.certificates.scales import Scales
+from karush.certificates.scales import Scales, spread
 from karush.derivatives.evaluator import Evaluation, Evaluator
 from karush.problem.flat import FlatProblem
 
@@ -34,15 +34,15 @@ class Point(NamedTuple):
     """(k,) distance of c and u to their lower limits, negative where violated"""
     to_upper: np.ndarray
     """(k,)"""
-
-    def lagrangian_gradient(self, y: np.ndarray) -> np.ndarray:
-        """``∇f + Jᵀy`` (n,)."""
-        return self.gradient + y @ self.jacobian if y.size else self.gradient
+    nearest: np.ndarray
+    """(k,) the smaller of the two"""
+    slope: np.ndarray
+    """(n,) ∇f + Jᵀy"""
 
     @property
     def violation(self) -> np.ndarray:
         """(k,) by how much each limit is exceeded, zero where it is not."""
-        return np.maximum(np.maximum(-self.to_lower, -self.to_upper), 0.0)
+        return np.maximum(-self.nearest, 0.0)
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,16 @@ class Scaled:
         return self.lower == self.upper
 
     @cached_property
+    def uneven(self) -> np.ndarray:
+        """(n,) lengths between 1/2 and 1, another one for each variable."""
+        return 0.5 + 0.5 * spread(self.flat.n)
+
+    @cached_property
+    def inequality(self) -> np.ndarray:
+        """(k,) bool: the others."""
+        return ~self.equal
+
+    @cached_property
     def _units(self) -> np.ndarray:
         return np.concatenate((self.scales.rows, self.scales.x))
 
@@ -91,23 +101,40 @@ class Scaled:
 
     def point(self, x: np.ndarray, y: np.ndarray, raw: Evaluation) -> Point:
         """`raw`, the evaluation at x with the dimensionless multipliers y, without its dimensions."""
-        per_x = self.scales.x / self.scales.f
-        m = self.flat.m
         u = x / self.scales.x
         rows = raw.rows / self.scales.rows
-        limited = np.concatenate((rows, u)) if m else u
-        jacobian = raw.jacobian * self.scales.x / self.scales.rows[:, None] if m else raw.jacobian
+        gradient = raw.gradient / self.bound_price
+        jacobian = raw.jacobian * self._jacobian_units
+        limited = np.concatenate((rows, u))
+        to_lower, to_upper = limited - self.lower, self.upper - limited
         return Point(
             u=u,
             y=y,
             value=raw.value / self.scales.f,
-            gradient=raw.gradient * per_x,
+            gradient=gradient,
             jacobian=jacobian,
-            hessian=raw.hessian * per_x[:, None] * self.scales.x,
+            hessian=raw.hessian * self._hessian_units,
             rows=rows,
-            to_lower=limited - self.lower,
-            to_upper=self.upper - limited,
+            to_lower=to_lower,
+            to_upper=to_upper,
+            nearest=np.minimum(to_lower, to_upper),
+            slope=gradient + y @ jacobian if y.size else gradient,
         )
+
+    def bend(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Dimensionless ∇f + Jᵀy (n,) and ∇²(f + yᵀc) (n, n) at x, in the problem's units; no more of the point."""
+        weights = y * self.row_price
+        raw = self.evaluator(x, weights)
+        slope = raw.gradient + weights @ raw.jacobian if y.size else raw.gradient
+        return slope / self.bound_price, raw.hessian * self._hessian_units
+
+    @cached_property
+    def _jacobian_units(self) -> np.ndarray:
+        return self.scales.x / self.scales.rows[:, None]
+
+    @cached_property
+    def _hessian_units(self) -> np.ndarray:
+        return self.scales.x / self.bound_price[:, None]
 
     def holding(self, rows: np.ndarray, multipliers: np.ndarray) -> "Scaled":
         """The same problem with the limits of `rows` (m,) bool that the signs of `multipliers` name as equalities."""
@@ -124,7 +151,11 @@ class Scaled:
 
     def at(self, u: np.ndarray) -> np.ndarray:
         """The x (n,) of u, within the bounds exactly."""
-        return np.clip(u * self.scales.x, self.flat.lower, self.flat.upper)
+        return self.clipped(u * self.scales.x)
+
+    def clipped(self, x: np.ndarray) -> np.ndarray:
+        """x (n,), in the problem's units, projected onto the bounds; for few variables np.clip takes thrice as long."""
+        return np.minimum(np.maximum(x, self.flat.lower), self.flat.upper)
 
     def values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Dimensionless f and the violation (m,) of the rows at x, in the problem's units."""
@@ -132,3 +163,13 @@ class Scaled:
         m = self.flat.m
         c = rows / self.scales.rows
         return value / self.scales.f, np.maximum(np.maximum(self.lower[:m] - c, c - self.upper[:m]), 0.0)
+
+
+_latest: list[Scaled] = []
+
+
+def scaled_problem(flat: FlatProblem, evaluator: Evaluator, scales: Scales) -> Scaled:
+    """`Scaled` of these three objects; the last one is remembered, for a problem is judged again and again."""
+    if not (_latest and _latest[0].flat is flat and _latest[0].evaluator is evaluator and _latest[0].scales is scales):
+        _latest[:] = [Scaled(flat, evaluator, scales)]
+    return _latest[0]

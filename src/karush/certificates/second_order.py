@@ -10,12 +10,14 @@ Without weak limits it is a subspace, spanned by the orthonormal columns of Z, a
 ``λ_min(Zᵀ H Z) > 0``, exact. With weak limits ``null(A_strong, A_weak) ⊂ C ⊂ null(A_strong)`` bracket it.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg import lapack
 
-from karush.certificates.kkt import ActiveSet
+from karush.certificates.kkt import TINY, ActiveSet
 from karush.certificates.scaled import Point
 
 EPS = float(np.finfo(np.float64).eps)
@@ -46,8 +48,8 @@ class Subspace(NamedTuple):
 def null_space(point: Point, active: np.ndarray) -> Subspace:
     """Directions along which the limits `active` (k,) bool keep their values to first order."""
     m = point.jacobian.shape[0]
-    free = np.flatnonzero(~active[m:])
-    rows = np.flatnonzero(active[:m])
+    free = (~active[m:]).nonzero()[0]
+    rows = active[:m].nonzero()[0]
     n = point.u.size
     bound = RANK * max(n, rows.size)
     if not rows.size:
@@ -55,7 +57,7 @@ def null_space(point: Point, active: np.ndarray) -> Subspace:
     gradients = point.jacobian[rows]
     # Lengths over all variables: a gradient that lives on variables held by their bounds alone is a dependent one.
     length = np.sqrt(np.einsum("ij,ij->i", gradients, gradients))
-    unit = (gradients[:, free] if free.size < n else gradients) / np.where(length > 0, length, 1.0)[:, None]
+    unit = (gradients[:, free] if free.size < n else gradients) / np.maximum(length, TINY)[:, None]
     values, directions = _row_space(unit)
     rank = int(np.count_nonzero(values > bound))
     if free.size == n:
@@ -72,8 +74,8 @@ def _row_space(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not matrix.shape[1]:
         return np.zeros(1), np.zeros((0, 0))
     if matrix.shape[1] <= SVD_UP_TO:
-        _, values, directions = np.linalg.svd(matrix)
-        return values, directions
+        _, values, directions, failed = lapack.dgesdd(matrix)
+        return (values, directions) if not failed else (np.zeros(1), np.eye(matrix.shape[1]))
     factors: Any = scipy.linalg.qr(matrix.T, pivoting=True)
     orthogonal, triangle = factors[0], factors[1]
     return np.abs(np.diagonal(triangle)), orthogonal.T
@@ -97,11 +99,19 @@ class Curvature(NamedTuple):
 
 def curvature(point: Point, basis: np.ndarray) -> Curvature:
     """Spectrum of the Lagrangian's Hessian on the span of `basis` (n, q)."""
-    error = CURVATURE * point.u.size * EPS * float(np.sqrt(np.vdot(point.hessian, point.hessian)))
+    error = CURVATURE * point.u.size * EPS * math.sqrt(np.vdot(point.hessian, point.hessian))
     if not basis.shape[1]:
         return Curvature(np.zeros(0), basis, error)
-    values, vectors = np.linalg.eigh(basis.T @ point.hessian @ basis)
+    values, vectors, failed = lapack.dsyevd(basis.T @ point.hessian @ basis)
+    if failed:
+        values = np.full(basis.shape[1], np.nan)
     return Curvature(values, basis @ vectors, error)
+
+
+def eigenvalues(matrix: np.ndarray) -> np.ndarray:
+    """(q,) increasing, of a symmetric matrix (q, q); NaN where LAPACK does not converge."""
+    values, _, failed = lapack.dsyevd(matrix, compute_v=0)
+    return values if not failed else np.full(matrix.shape[0], np.nan)
 
 
 class SecondOrder(NamedTuple):

@@ -33,12 +33,12 @@ def unqualified(case: Case) -> Certificate | None:
 def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
     """KKT suffices where L(·, y) is known to be convex: f(x) >= L(x) >= L(x*) = f(x*) for every feasible x."""
     evidence = case.evidence
-    if analysis is not None and max(analysis.value_degree, *analysis.row_degrees, 0) <= QUADRATIC:
+    if analysis is not None and analysis.degree <= QUADRATIC:
         least, error = _constant_curvature(case, analysis)
         evidence = evidence._replace(convexity=(least, error))
         if least >= -error:
             because = "the Lagrangian is a convex quadratic"
-            if analysis.value_degree <= 1 and np.all(analysis.row_degrees <= 1):
+            if analysis.degree <= 1:
                 because = "the problem is linear"
             return conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=because))
         case = case._replace(evidence=evidence)
