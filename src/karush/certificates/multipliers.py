@@ -55,7 +55,7 @@ def estimate(point: Point, outside: np.ndarray, tol: float) -> Kkt:
 
 
 def sign_constrained(columns: np.ndarray, target: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """λ (q,) that minimises ‖columns λ − target‖, negative only where `lower` (q,), positive only where `upper` (q,)."""
+    """λ (q,) that minimises ‖columns λ − target‖, negative only where `lower` (q,), positive only where `upper`."""
     free = np.linalg.lstsq(columns, target, rcond=None)[0]
     least, most = np.where(lower, -np.inf, 0.0), np.where(upper, np.inf, 0.0)
     if np.all((free >= least) & (free <= most)):

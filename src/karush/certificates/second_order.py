@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
-from scipy.linalg import lapack
+import scipy.linalg.lapack
 
 from karush.certificates.kkt import TINY, ActiveSet
 from karush.certificates.scaled import Point
 
+LAPACK: Any = scipy.linalg.lapack
+"""Called directly: for a matrix of size 5 NumPy's doors to the same routines take three times as long."""
 EPS = float(np.finfo(np.float64).eps)
 RANK = float(np.sqrt(EPS))
 """Singular values of the active gradients, each scaled to length 1, count as zero below RANK times their larger
@@ -74,7 +76,7 @@ def _row_space(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not matrix.shape[1]:
         return np.zeros(1), np.zeros((0, 0))
     if matrix.shape[1] <= SVD_UP_TO:
-        _, values, directions, failed = lapack.dgesdd(matrix)
+        _, values, directions, failed = LAPACK.dgesdd(matrix)
         return (values, directions) if not failed else (np.zeros(1), np.eye(matrix.shape[1]))
     factors: Any = scipy.linalg.qr(matrix.T, pivoting=True)
     orthogonal, triangle = factors[0], factors[1]
@@ -102,7 +104,7 @@ def curvature(point: Point, basis: np.ndarray) -> Curvature:
     error = CURVATURE * point.u.size * EPS * math.sqrt(np.vdot(point.hessian, point.hessian))
     if not basis.shape[1]:
         return Curvature(np.zeros(0), basis, error)
-    values, vectors, failed = lapack.dsyevd(basis.T @ point.hessian @ basis)
+    values, vectors, failed = LAPACK.dsyevd(basis.T @ point.hessian @ basis)
     if failed:
         values = np.full(basis.shape[1], np.nan)
     return Curvature(values, basis @ vectors, error)
@@ -110,7 +112,7 @@ def curvature(point: Point, basis: np.ndarray) -> Curvature:
 
 def eigenvalues(matrix: np.ndarray) -> np.ndarray:
     """(q,) increasing, of a symmetric matrix (q, q); NaN where LAPACK does not converge."""
-    values, _, failed = lapack.dsyevd(matrix, compute_v=0)
+    values, _, failed = LAPACK.dsyevd(matrix, compute_v=0)
     return values if not failed else np.full(matrix.shape[0], np.nan)
 
 
