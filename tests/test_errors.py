@@ -1,5 +1,6 @@
 """Bad input is refused with an error that names the argument, its value and the cure."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -127,6 +128,10 @@ BAD_OPTIONS = {
     "no time": (lambda: solve(time_limit=0), ("time_limit", "0", "positive")),
     "time as text": (lambda: solve(time_limit="1 s"), ("time_limit", "'1 s'", "positive")),
     "a callback that is none": (lambda: solve(callback=3), ("callback", "3", "function")),
+    "options for a backend that is not named": (
+        lambda: solve(backend_options={"mu_init": 1.0}),
+        ("backend_options", "'mu_init'", "'auto'", "method='ipopt'"),
+    ),
     "no starts": (lambda: karush.multistart(square, START, starts=0), ("starts", "0", "positive")),
     "starts as text": (lambda: karush.multistart(square, START, starts="many"), ("starts", "'many'", "list of starts")),
     "an empty list of starts": (
@@ -191,12 +196,31 @@ def test_an_error_of_the_users_own_callback_passes():
         solve(callback=broken)
 
 
+def test_promises_are_true_or_false():
+    refused(lambda: solve(convex="no"), errors.ProblemError, ("convex", "'no'", "True or False"))
+    refused(lambda: solve(maximize=1), errors.ProblemError, ("maximize", "1", "True or False"))
+
+
+def test_a_typed_random_key_in_params_is_refused_with_the_cure():
+    def noisy(x, p):
+        return jnp.sum(x**2)
+
+    refused(
+        lambda: karush.prepare(noisy, START, params={"key": jax.random.key(0)}),
+        errors.ProblemError,
+        ("params['key']", "key_data"),
+    )
+
+
 def test_scales_must_be_positive_and_of_known_constraints():
     def scaled(**scales):
         return lambda: solve(constraints=[equal(square, 1.0, name="ball")], scales=karush.Scales(**scales))
 
     refused(scaled(x=0.0), errors.ProblemError, ("scales.x", "0", "positive"))
     refused(scaled(objective=-1.0), errors.ProblemError, ("scales.objective", "-1.0", "positive"))
+    refused(scaled(objective="large"), errors.ProblemError, ("scales.objective", "'large'", "real numbers"))
+    refused(scaled(objective=START), errors.ProblemError, ("scales.objective", "one positive number"))
+    refused(scaled(constraints={"ball": np.ones(3)}), errors.ProblemError, ("'ball'", "3 numbers", "1 rows"))
     refused(scaled(constraints={"cube": 1.0}), errors.ProblemError, ("scales.constraints", "'cube'", "'ball'"))
     refused(scaled(constraints={"ball": -1.0}), errors.ProblemError, ("scales.constraints", "positive"))
     refused(lambda: solve(scales=2.0), errors.ProblemError, ("scales", "2.0", "karush.Scales"))

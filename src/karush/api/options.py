@@ -52,6 +52,11 @@ class Options:
         if self.method not in ("auto", registry.OWN, *registry.BACKENDS):
             known = ", ".join(repr(name) for name in ("auto", registry.OWN, *registry.BACKENDS))
             raise OptionError(f"method is {self.method!r}; the methods are {known}")
+        if self.backend_options and self.method in ("auto", registry.OWN):
+            raise OptionError(
+                f"backend_options is {self.backend_options!r:.60}, but method is {self.method!r}; name the backend "
+                "that they are for, for example method='ipopt'"
+            )
         if self.driver == "fused" and (self.callback is not None or self.progress or self.time_limit is not None):
             raise OptionError(
                 "driver='fused' runs as one compiled program and cannot be watched: "

@@ -87,10 +87,15 @@ def read_params(params: Any) -> Any:
     """
 
     def read(path: Any, leaf: Any) -> Any:
+        place = f"params{jax.tree_util.keystr(path)}"
+        if jnp.issubdtype(getattr(leaf, "dtype", float), jax.dtypes.prng_key):
+            raise ProblemError(
+                f"{place} is a typed random key; give jax.random.key_data(key) and call wrap_key_data inside"
+            )
         array = np.asarray(leaf)
         if array.dtype.kind in "biu" or jnp.issubdtype(array.dtype, jnp.complexfloating):
             return array
-        return as_float64(leaf, f"params{jax.tree_util.keystr(path)}")
+        return as_float64(leaf, place)
 
     return jax.tree_util.tree_map_with_path(read, params)
 
@@ -243,6 +248,16 @@ def _row_names(label: str, shape: tuple[int, ...]) -> list[str]:
     return [f"{label}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
 
 
+def _row_scale(given: Any, label: str, size: int) -> np.ndarray:
+    values = as_float64(given, f"scales.constraints[{label!r}]").ravel()
+    if values.size not in (1, size):
+        raise ProblemError(
+            f"scales.constraints[{label!r}] holds {values.size} numbers, but the constraint has {size} rows; "
+            "give one number, or one for each row"
+        )
+    return np.broadcast_to(values, (size,))
+
+
 def _scales(
     problem: Problem, door: Door, labels: tuple[str, ...], sizes: list[int]
 ) -> tuple[np.ndarray | None, float | None, np.ndarray | None]:
@@ -257,12 +272,15 @@ def _scales(
             raise ProblemError(f"scales.constraints names {sorted(unknown)[0]!r}; the constraints are {list(labels)}")
         row_scale = np.concatenate(
             [
-                np.broadcast_to(as_float64(scales.constraints.get(label, 0.0), "scales.constraints"), (size,))
-                for label, size in zip(labels, sizes, strict=True)
+                np.zeros(0),
+                *(_row_scale(scales.constraints.get(label, 0.0), label, size) for label, size in zip(labels, sizes)),
             ]
-            or [np.zeros(0)]
         )
-    f_scale = None if scales.objective is None else float(scales.objective)
+    f_scale = None
+    if scales.objective is not None:
+        if np.ndim(scales.objective):
+            raise ProblemError(f"scales.objective is {scales.objective!r:.60}; give one positive number")
+        f_scale = float(as_float64(scales.objective, "scales.objective"))
     given = {"x": x_scale, "objective": f_scale}
     for place, value in given.items():
         if value is not None and not np.all(np.isfinite(value) & (np.asarray(value) > 0)):

@@ -61,6 +61,9 @@ class Problem:
             )
         if self.x0 is None:
             raise ProblemError("x0 is None; give a start: an array or a pytree of floating-point arrays")
+        for argument in ("convex", "maximize"):
+            if not isinstance(getattr(self, argument), bool):
+                raise ProblemError(f"{argument} is {getattr(self, argument)!r:.60}; give True or False")
         constraints = _constraints(self.constraints)
         if self.scales is not None and not isinstance(self.scales, Scales):
             raise ProblemError(
