@@ -1,5 +1,8 @@
 """The front door: one problem, stated and solved in every way a user may."""
 
+import copy
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -198,6 +201,16 @@ def test_a_result_is_printed_with_names_and_prices():
     text = str(prepared(disc).solve())
     for word in ("LOCAL_MINIMUM", "disc", "<= 1", "price", "stationarity", "x[0]", "converged"):
         assert word in text or (word == "LOCAL_MINIMUM" and "GLOBAL_MINIMUM" in text)
+
+
+def test_a_result_survives_pickling_and_copying():
+    """As process pools and caches do to it."""
+    result = karush.minimize(lambda x: (x["a"] - 1.0) ** 2, {"a": 0.0}, bounds=(None, 0.5))
+    for again in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result)):
+        assert str(again) == str(result)
+        assert again.x == result.x
+        assert again.certificate.verdict is result.certificate.verdict
+        assert again.multipliers == result.multipliers
 
 
 def test_scipys_result_has_scipys_fields():

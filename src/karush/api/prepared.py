@@ -70,11 +70,7 @@ class Prepared:
         parts = self.parts
         if params is not None:
             parts.set_params(params)
-        if warm is not None and not isinstance(warm, Result):
-            raise OptionError(f"warm is {type(warm).__name__} {warm!r:.60}; give an earlier Result, or a start as x0")
-        if x0 is None and warm is not None:
-            x0 = warm.x
-        start, notes = self._start(x0)
+        start, notes = self._start(x0, warm)
         method, why = chosen.method, "asked for"
         if method == "auto":
             method, why = self._choice
@@ -126,7 +122,11 @@ class Prepared:
         y, z = _flat_multipliers(self.parts, multipliers)
         return self.parts.judged(flat.door.ravel(x, "x"), y, z, tol)
 
-    def _start(self, x0: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    def _start(self, x0: Any, warm: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+        if warm is not None and not isinstance(warm, Result):
+            raise OptionError(f"warm is {type(warm).__name__} {warm!r:.60}; give an earlier Result, or a start as x0")
+        if x0 is None and warm is not None:
+            x0 = warm.x
         flat = self.parts.flat
         x = flat.x0 if x0 is None else _same_structure(flat.door, x0)
         if not np.all(np.isfinite(x)):

@@ -65,6 +65,13 @@ class FlatProblem:
         """`x` clipped to the bounds."""
         return np.clip(x, self.lower, self.upper)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A traced program cannot be pickled; a stored result is read, not solved again.
+        return {**vars(self), "closed_jaxpr": None}
+
+    def __deepcopy__(self, memo: Any) -> "FlatProblem":
+        return self
+
     def with_params(self, params: Any) -> "FlatProblem":
         """The same traced program with other parameter values of the same structure, shapes and types."""
         params = read_params(params)
