@@ -84,7 +84,8 @@ def _constraints(given: Any) -> tuple[Constraint, ...]:
     """One constraint or many, as a tuple."""
     if given is None:
         return ()
-    constraints = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Mapping) else (given,)
+    many = isinstance(given, Iterable) and not isinstance(given, Mapping)
+    constraints: tuple[Any, ...] = tuple(given) if many else (given,)
     for index, constraint in enumerate(constraints):
         if not isinstance(constraint, Constraint):
             raise ProblemError(
