@@ -25,6 +25,9 @@ STEPS = 8
 NEAR = 1e-5
 """a limit this close, in typical sizes, is a candidate for the active set"""
 
+FINE = 1e-3
+"""share of the tolerance below which there is nothing left to polish"""
+
 
 def polish(flat: FlatProblem, evaluator: Evaluator, scales: Scales, answer: Answer, tol: float) -> Answer | None:
     """A better KKT point near the answer, or None where the steps do not lower the residual."""
@@ -34,11 +37,13 @@ def polish(flat: FlatProblem, evaluator: Evaluator, scales: Scales, answer: Answ
         x, y, z = answer.x, answer.y, answer.z
         for _ in range(STEPS):
             x, y, z = _step(flat, evaluator, scales, x, y, z, near)
-            residual = _residual(flat, evaluator, scales, x, y, z)
-            if not np.isfinite(residual):
-                break
-            if residual < 0.5 * best_residual:
+            before, residual = best_residual, _residual(flat, evaluator, scales, x, y, z)
+            if residual < 0.5 * before:
                 best, best_residual = (x, y, z), residual
+            if not residual < before:
+                break
+        if best_residual <= FINE * tol:
+            break
     if best is None:
         return None
     x, y, z = best

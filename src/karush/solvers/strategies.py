@@ -132,6 +132,9 @@ def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, dri
     """The best judged answer from x0 (n,), within the bounds."""
     search = Search(prepared, tol, limits, driver)
     candidate = search.run(x0)
+    if search.best.certificate.verdict is Verdict.STATIONARY:
+        # The sharper active set of an exact KKT point may decide what an approximate one leaves open.
+        polished(search)
     if not search.over:
         escape(search, candidate)
         search.driver = "python"
