@@ -74,21 +74,9 @@ class Prepared:
         method, why = chosen.method, "asked for"
         if method == "auto":
             method, why = self._choice
-        if method == registry.OWN:
-            candidate = strategies.solve(
-                parts, start, tol=chosen.tol, limits=own_limits(chosen, began), driver=chosen.driver
-            )
-            answer, certificate = candidate.answer, candidate.certificate
-            notes += (candidate.note,) if candidate.note else ()
-        else:
-            y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
-            answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(chosen, began))
-            if chosen.method == "auto":
-                candidate = strategies.improve(parts, answer, tol=chosen.tol, limits=own_limits(chosen, began))
-                answer, certificate = candidate.answer, candidate.certificate
-                notes += (candidate.note,) if candidate.note else ()
-            else:
-                certificate = parts.judged(answer.x, answer.y, answer.z, chosen.tol)
+        candidate = self._run(method, start, warm, chosen, began)
+        answer, certificate = candidate.answer, candidate.certificate
+        notes += (candidate.note,) if candidate.note else ()
         y, z = certificate.multipliers
         at = parts.evaluator(answer.x, y)
         return Result(
@@ -110,6 +98,17 @@ class Prepared:
             seconds=time.perf_counter() - began,
             name=parts.problem.name,
         )
+
+    def _run(
+        self, method: str, start: np.ndarray, warm: Result | None, options: Options, began: float
+    ) -> strategies.Candidate:
+        """The judged answer of karush's own solver or of a backend."""
+        parts, limits = self.parts, own_limits(options, began)
+        if method == registry.OWN:
+            return strategies.solve(parts, start, tol=options.tol, limits=limits, driver=options.driver)
+        y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
+        answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(options, began))
+        return strategies.improve(parts, answer, tol=options.tol, limits=limits)
 
     @cached_property
     def _choice(self) -> tuple[str, str]:

@@ -35,14 +35,16 @@ def polish(flat: FlatProblem, evaluator: Evaluator, scales: Scales, answer: Answ
     best_residual = _residual(flat, evaluator, scales, answer.x, answer.y, answer.z)
     for near in (tol, NEAR, 1e-3):
         x, y, z = answer.x, answer.y, answer.z
+        last = np.inf
         for _ in range(STEPS):
             x, y, z = _step(flat, evaluator, scales, x, y, z, near)
-            before, residual = best_residual, _residual(flat, evaluator, scales, x, y, z)
-            if residual < 0.5 * before:
+            residual = _residual(flat, evaluator, scales, x, y, z)
+            if residual < 0.5 * best_residual:
                 best, best_residual = (x, y, z), residual
-            if not residual < before:
+            if not residual < 0.5 * last:
                 break
-        if best_residual <= FINE * tol:
+            last = residual
+        if best is not None and best_residual <= FINE * tol:
             break
     if best is None:
         return None

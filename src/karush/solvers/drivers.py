@@ -14,6 +14,9 @@ from karush.linalg.ops import JAX, NUMPY
 from karush.solvers import interior_point, start
 from karush.solvers.state import RUNNING, Data, State
 
+TRIALS = 6
+"""Trial points for each iteration of the limit: at a kink every line search goes down to the shortest step."""
+
 
 def python_loop(
     evaluator: Evaluator,
@@ -32,7 +35,7 @@ def python_loop(
     with np.errstate(all="ignore"), float64():
         state = start.state(NUMPY, rows, data, x, mu)
         try:
-            while state.status == RUNNING and state.iterations < max_iterations:
+            while _going(state, max_iterations):
                 weights = interior_point.weights(NUMPY, data, state)
                 at = evaluator.raw(interior_point.trial_x(NUMPY, data, state), weights)
                 before = state.iterations
@@ -42,6 +45,11 @@ def python_loop(
         except KeyboardInterrupt:
             return state, True
     return state, False
+
+
+def _going(state: State, max_iterations: Any) -> Any:
+    enough = (state.iterations >= max_iterations) | (state.evaluations >= TRIALS * max_iterations)
+    return (state.status == RUNNING) & ~enough
 
 
 def fused(evaluator: Evaluator, rows: Layout) -> Callable[..., Any]:
@@ -57,10 +65,9 @@ def fused(evaluator: Evaluator, rows: Layout) -> Callable[..., Any]:
             at = evaluator.derivatives(interior_point.trial_x(JAX, data, state), weights, *params)
             return interior_point.advance(JAX, rows, data, state, *at)
 
-        def going(state: State) -> Any:
-            return (state.status == RUNNING) & (state.iterations < max_iterations)
-
-        state = jax.lax.while_loop(going, body, start.state(JAX, rows, data, x, mu))
+        state = jax.lax.while_loop(
+            lambda state: _going(state, max_iterations), body, start.state(JAX, rows, data, x, mu)
+        )
         point = state.point
         counts = jnp.stack([state.status, state.iterations, state.evaluations]).astype(jnp.float64)
         return jnp.concatenate([point.v, point.y, point.z_upper - point.z_lower, counts])

@@ -66,7 +66,7 @@ class Prepared:
 
     def compile_fused(self) -> None:
         """Compile the whole solve into one program; later fused solves run it."""
-        with float64():
+        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             function = drivers.fused(self.evaluator, self.layout)
             device = jax.tree.map(jax.numpy.asarray, self.units)
             arguments = (device, self.flat.projected(self.flat.x0), 0.1, 0, *self.evaluator.param_leaves)
@@ -78,7 +78,7 @@ class Prepared:
         if not self.fused:
             self.compile_fused()
         device = self.fused["device"]
-        with float64():
+        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             if tol != self.fused["tol"]:
                 device = jax.tree.map(jax.numpy.asarray, self.data(tol))
                 self.fused |= {"device": device, "tol": tol}

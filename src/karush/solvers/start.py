@@ -65,7 +65,15 @@ def state(ops: Ops, rows: Layout, problem: Data, x: Any, mu: Any) -> State:
     size = n + rows.kept.size
     v = barrier.inside(ops, problem, xnp.concatenate([x / problem.x_unit, xnp.zeros(m)]))
     zero = xnp.zeros(())
-    point = Point(v, xnp.zeros(m), problem.has_lower * 1.0, problem.has_upper * 1.0, zero, xnp.zeros(m), zero)
+    point = Point(
+        v,
+        xnp.zeros(m),
+        xnp.where(problem.has_lower, 1.0, 0.0),
+        xnp.where(problem.has_upper, 1.0, 0.0),
+        zero,
+        xnp.zeros(m),
+        zero,
+    )
     integer = xnp.zeros((), dtype=np.int64)
     step = type(empty_step(0, 0))(*(xnp.asarray(part, dtype=np.float64) for part in empty_step(n, m)))
     return State(

@@ -76,6 +76,8 @@ class Search:
     def __init__(self, prepared: Prepared, tol: float, limits: Limits, driver: str):
         self.prepared, self.tol, self.limits, self.driver = prepared, tol, limits, driver
         self._best: Candidate | None = None
+        self._ended = False
+        """whether a run met one of the user's own limits"""
         self.iterations = self.evaluations = 0
         self.history: list[dict[str, Any]] = []
 
@@ -116,6 +118,7 @@ class Search:
         self.iterations += answer.iterations
         self.evaluations += answer.evaluations
         self.history.extend(answer.history)
+        self._ended = self._ended or answer.status in ENDS
         candidate = Candidate(answer, certificate, note)
         if self._best is None or candidate.rank < self._best.rank:
             self._best = candidate
@@ -125,7 +128,7 @@ class Search:
     def over(self) -> bool:
         """Whether nothing more is to be tried."""
         late = time.perf_counter() > self.limits.deadline
-        return self.best.rank <= RANK[SETTLED] or self.best.answer.status in ENDS or late
+        return self.best.rank <= RANK[SETTLED] or self._ended or late
 
 
 def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, driver: str) -> Candidate:
