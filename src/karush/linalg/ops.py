@@ -13,7 +13,9 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
+
+_potrf, _getrf, _getrs = get_lapack_funcs(("potrf", "getrf", "getrs"), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,20 @@ def _numpy_is_positive_definite(matrix: np.ndarray) -> bool:
         return True
     if not np.isfinite(matrix).all():
         return False
-    return lapack.dpotrf(matrix, lower=1, clean=0)[1] == 0
+    return _potrf(matrix, lower=1, clean=0)[1] == 0
 
 
 def _numpy_lu_factor(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if matrix.size == 0:
         return matrix, np.zeros(0, np.int32)
-    lu, pivots, _ = lapack.dgetrf(matrix)
+    lu, pivots, _ = _getrf(matrix)
     return lu, pivots
 
 
 def _numpy_lu_solve(factors: tuple[np.ndarray, np.ndarray], right: np.ndarray) -> np.ndarray:
     if right.size == 0:
         return right
-    return lapack.dgetrs(factors[0], factors[1], right)[0]
+    return _getrs(factors[0], factors[1], right)[0]
 
 
 def _jax_is_positive_definite(matrix: Any) -> Any:
