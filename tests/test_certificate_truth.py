@@ -8,6 +8,7 @@ from certifying import ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import karush
 from karush.certificates import typical_scales
 from karush.certificates.infeasibility import infeasibility
 from karush.certificates.scaled import Scaled
@@ -199,3 +200,12 @@ def test_a_maximum_of_the_infeasibility_is_no_minimum_of_it(y):
     found = infeasibility(scaled, x, point, y, TOL)
     assert found.measure <= found.bound
     assert not found.minimum
+
+
+@pytest.mark.parametrize("reach", [1e8, 1e10, 1e12])
+def test_a_slope_that_vanishes_at_infinity_is_no_stationary_point(reach):
+    curve = karush.Problem(
+        lambda x: -x[0], np.ones(2), constraints=[karush.equal(lambda x: x[1] - x[0] ** 2, name="parabola")]
+    )
+    verdict = karush.certify(curve, np.array([reach, reach**2])).verdict
+    assert verdict in (Verdict.NOT_STATIONARY, Verdict.UNBOUNDED)

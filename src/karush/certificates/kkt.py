@@ -54,6 +54,11 @@ class Kkt(NamedTuple):
         return bool(self.violation.max() <= tol and not self.outside.any())
 
 
+DISTANT = 1.0e6
+"""Beyond this many typical sizes a slope counts in proportion to the distance: along −x with y = x², or −log x, the
+slope falls below every tolerance on the way to infinity, while the objective falls on."""
+
+
 def first_order(point: Point, multipliers: np.ndarray, outside: np.ndarray) -> Kkt:
     """Measure λ = `multipliers` (k,) at `point`; `outside` (n,) as in `Kkt`."""
     m = multipliers.size - point.u.size
@@ -66,6 +71,9 @@ def first_order(point: Point, multipliers: np.ndarray, outside: np.ndarray) -> K
         terms += size[:m] @ np.abs(point.jacobian)
     slope = point.slope if y is point.y or np.array_equal(y, point.y) else point.gradient + y @ point.jacobian
     residual = np.abs(slope + z)
+    reach = np.abs(point.u)
+    if reach.max() > DISTANT:
+        residual = residual * np.maximum(reach / DISTANT, 1.0)
     defect = size * np.where(missing, 1.0, np.abs(distance))
     return Kkt(
         multipliers=multipliers,
