@@ -209,3 +209,11 @@ def test_a_slope_that_vanishes_at_infinity_is_no_stationary_point(reach):
     )
     verdict = karush.certify(curve, np.array([reach, reach**2])).verdict
     assert verdict in (Verdict.NOT_STATIONARY, Verdict.UNBOUNDED)
+
+
+def test_every_feasible_point_of_a_constant_objective_is_a_global_minimum():
+    circle = karush.Problem(
+        lambda x: 0.0 * x[0], np.array([2.0, 0.0]), constraints=[equal(lambda x: x @ x, 1.0, name="circle")]
+    )
+    assert karush.certify(circle, np.array([0.6, 0.8])).verdict is Verdict.GLOBAL_MINIMUM
+    assert karush.certify(circle, np.array([0.6, 0.9])).verdict is not Verdict.GLOBAL_MINIMUM

@@ -25,7 +25,7 @@ LONGER = 16.0
 SHARE = 0.25
 """Of the change that the derivatives promise; a rule that is wrong by less is not noticed."""
 ROUNDING = 32.0 * EPS
-"""Assumed rounding of a value relative to the terms that it sums, of which only sizes are known: value, |∇| |u|."""
+"""Assumed rounding of a value relative to the terms that it sums, of which only sizes are known: value, |∇| (|u| + |d|)."""
 NO_GROWTH, CUBIC_GROWTH = 8.0, 1024.0
 """A mismatch that grows by less over the longer step is rounding; one that grows by more comes from d³."""
 BEFORE_KINK = 2.0
@@ -69,7 +69,7 @@ def _compare(scaled: Scaled, point: Point, terms: np.ndarray, length: float) -> 
     d = x / scaled.scales.x - point.u
     value, rows = scaled.evaluator.values(x)
     changed = value / scaled.scales.f - point.value
-    rounding = abs(point.value) + float(terms @ np.abs(point.u))
+    rounding = abs(point.value) + float(terms @ (np.abs(point.u) + np.abs(d)))
     if y.size:
         changed += float(y @ (rows / scaled.scales.rows - point.rows))
         rounding += float(np.abs(y) @ np.abs(point.rows))

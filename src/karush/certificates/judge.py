@@ -179,6 +179,9 @@ def _first(case: Case, analysis: Analysis | None, sequence: np.ndarray | None) -
         return _at_kink(case)
     if not kkt.dual_defect <= tol:
         return conclude(case, Verdict.NOT_STATIONARY, evidence)
+    if analysis is not None and analysis.value_degree == 0:
+        because = "the objective is constant: every feasible point is a minimum"
+        return conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=because))
     found = agreement(case.scaled, case.point, kkt.terms, np.inf if evidence.kink is None else evidence.kink[0])
     if not found.holds:
         because = (
