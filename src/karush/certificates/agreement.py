@@ -25,7 +25,7 @@ LONGER = 16.0
 SHARE = 0.25
 """Of the change that the derivatives promise; a rule that is wrong by less is not noticed."""
 ROUNDING = 32.0 * EPS
-"""Assumed rounding of a value relative to the terms that it sums, of which only sizes are known: value, |∇| (|u| + |d|)."""
+"""Assumed rounding of a value relative to the terms that it sums, of which sizes are known: value, |∇| (|u| + |d|)."""
 NO_GROWTH, CUBIC_GROWTH = 8.0, 1024.0
 """A mismatch that grows by less over the longer step is rounding; one that grows by more comes from d³."""
 BEFORE_KINK = 2.0
