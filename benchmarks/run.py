@@ -75,7 +75,9 @@ def run_worker(name: str, solver: str, env: dict, timeout: float, folder: Path) 
     return row
 
 
-def run_problem(name: str, solvers: list[str], core: int, timeout: float, cold_only: bool) -> list[dict]:
+def run_problem(
+    name: str, solvers: list[str], core: int, timeout: float, cold_only: bool, disk_cache: bool
+) -> list[dict]:
     """All solvers on one problem, judged."""
     env = environment(core) | ({"BENCHMARK_COLD_ONLY": "1"} if cold_only else {})
     with tempfile.TemporaryDirectory() as temporary:
@@ -83,7 +85,7 @@ def run_problem(name: str, solvers: list[str], core: int, timeout: float, cold_o
         rows = []
         for solver in solvers:
             row = run_worker(name, solver, env, timeout, folder)
-            if solver == "karush" and row.get("x") is not None and not cold_only:
+            if solver == "karush" and row.get("x") is not None and disk_cache and not cold_only:
                 row |= cold_from_disk(name, core, timeout, folder)
             rows.append({**row, "version": version_of(solver) + COLD_ONLY * cold_only})
         file = folder / "rows.json"
@@ -101,7 +103,7 @@ def run_problem(name: str, solvers: list[str], core: int, timeout: float, cold_o
 
 def cold_from_disk(name: str, core: int, timeout: float, folder: Path) -> dict:
     """karush's cold time in a new process with the compilation cache that an earlier process left on disk."""
-    env = environment(core, str(folder / "cache"))
+    env = environment(core, str(folder / "cache")) | {"BENCHMARK_COLD_ONLY": "1"}
     run_worker(name, "karush", env, timeout, folder)
     return {"cold_disk_cache": run_worker(name, "karush", env, timeout, folder).get("cold")}
 
@@ -128,6 +130,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--names", nargs="+", help="only these problems of the lists")
     parser.add_argument("--jobs", type=int, default=1, help="problems at a time, each on a core of its own")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one solver on one problem")
+    parser.add_argument("--no-disk-cache", action="store_true", help="leave out karush's cold time with a disk cache")
     parser.add_argument("--cold-only", action="store_true", help="one solve each: what is solved, without warm times")
     parser.add_argument("--fresh", action="store_true", help="measure again what is already there")
     parser.add_argument("--results", type=Path, default=results.FOLDER)
@@ -144,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     def job(which: str, name: str, missing: list[str]) -> None:
         core = cores.get()
         try:
-            rows = run_problem(name, missing, core, options.timeout, options.cold_only)
+            rows = run_problem(name, missing, core, options.timeout, options.cold_only, not options.no_disk_cache)
         finally:
             cores.put(core)
         results.merge(options.results, which, rows, machine())
