@@ -47,7 +47,7 @@ class FlatFunction:
         return self(x)[0]
 
 
-def trace(function: Callable[[Any], Any], x: Any, label: str = "f") -> tuple[FlatFunction, np.ndarray]:
+def trace(function: Any, x: Any, label: str = "f") -> tuple[FlatFunction, np.ndarray]:
     """The program of `function` at inputs like x, and x as a flat float64 array (n,).
 
     Parameters
