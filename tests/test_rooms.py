@@ -18,6 +18,7 @@ ROOMS = (
     "certificates",
     "backends",
     "solvers",
+    "unconstrained",
     "api",
     "io",
     "report",

@@ -31,6 +31,8 @@ class Prepared:
     """the problem in the solver's units, as NumPy arrays"""
     fused: dict[str, Any] = field(default_factory=dict)
     """compiled solve and its data on the device, once asked for"""
+    compiled: dict[Any, Any] = field(default_factory=dict)
+    """compiled programs of the methods for problems without constraint rows, by method"""
 
     @classmethod
     def of(cls, problem: Problem) -> "Prepared":

@@ -1,0 +1,1 @@
+"""Methods for problems without constraint rows, one textbook idea per file, behind one interface."""

@@ -1,0 +1,136 @@
+"""Two drivers of a method's step: a Python loop that can be watched and stopped, and one compiled `lax.while_loop`."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from karush.backends.answer import BackendAnswer
+from karush.core.precision import float64
+from karush.core.status import Status
+from karush.solvers.drivers import TRIALS
+from karush.solvers.prepared import Prepared
+from karush.solvers.run import STATUS, Limits, evaluation_failure
+from karush.solvers.state import RUNNING
+from karush.unconstrained.method import Method, Progress, Task, task_of
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A method compiled for one problem; each function is compiled at its first call."""
+
+    init: Callable[..., Any]
+    step: Callable[..., Any]
+    fused: Callable[..., Any]
+    """``(task, x, max_iterations, *params) -> Progress``"""
+
+
+def compiled(method: Method, parts: Prepared) -> Compiled:
+    """The method's programs, kept with the prepared problem."""
+    if method not in parts.compiled:
+        algorithm = method.algorithm(parts)
+        options = parts.evaluator.fused_options
+
+        def fused(task: Task, x: Any, max_iterations: Any, *params: Any) -> Progress:
+            return jax.lax.while_loop(
+                lambda state: _going(state.progress, max_iterations),
+                lambda state: algorithm.step(task, state, *params),
+                algorithm.init(task, x),
+            ).progress
+
+        parts.compiled[method] = Compiled(
+            jax.jit(algorithm.init),
+            jax.jit(algorithm.step, compiler_options=options),
+            jax.jit(fused, compiler_options=options),
+        )
+    return parts.compiled[method]
+
+
+def _going(progress: Progress, max_iterations: Any) -> Any:
+    enough = (progress.iterations >= max_iterations) | (progress.evaluations >= TRIALS * max_iterations)
+    return (progress.status == RUNNING) & ~enough
+
+
+def run(
+    method: Method, parts: Prepared, x0: np.ndarray, limits: Limits, tol: float, driver: str = "python"
+) -> BackendAnswer:
+    """The method's answer from x0 (n,), which lies within the bounds; nothing in it has been checked.
+
+    Raises
+    ------
+    OptionError
+        for a problem that the method cannot solve.
+    """
+    method.check(parts.flat)
+    programs, task = compiled(method, parts), task_of(parts, tol)
+    history: list[dict[str, Any]] = []
+    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        if driver == "fused":
+            limit = np.int64(limits.max_iterations)
+            progress, ended = programs.fused(task, x0, limit, *parts.evaluator.param_leaves), None
+        else:
+            progress, ended = _watched(programs, parts, task, x0, limits, history)
+        progress = jax.tree.map(np.asarray, progress)
+    return _answer(parts, progress, ended or STATUS[int(progress.status)], history)
+
+
+def _watched(
+    programs: Compiled, parts: Prepared, task: Task, x0: np.ndarray, limits: Limits, history: list[dict[str, Any]]
+) -> tuple[Progress, Status | None]:
+    """The Python loop: its last progress, and what ended it from outside."""
+    sign = -1.0 if parts.flat.maximize else 1.0
+    task = jax.tree.map(jnp.asarray, task)
+    params = [jnp.asarray(leaf) for leaf in parts.evaluator.param_leaves]
+    state = programs.init(task, jnp.asarray(x0))
+    seen = 0
+    try:
+        # The counts as NumPy scalars: each operation on a JAX array outside a program costs some 20 µs.
+        while _going(jax.tree.map(np.asarray, state.progress), limits.max_iterations):
+            state = programs.step(task, state, *params)
+            if time.perf_counter() > limits.deadline:
+                return state.progress, Status.TIME_LIMIT
+            iterations = int(state.progress.iterations)
+            if iterations == seen:
+                continue
+            seen = iterations
+            history.append(_record(state.progress, sign))
+            if limits.callback is not None and limits.callback(history[-1]):
+                return state.progress, Status.STOPPED
+    except KeyboardInterrupt:
+        return state.progress, Status.INTERRUPTED
+    return state.progress, None
+
+
+def _record(progress: Progress, sign: float) -> dict[str, Any]:
+    return {
+        "iteration": int(progress.iterations),
+        "value": sign * float(progress.value),
+        "infeasibility": 0.0,
+        "stationarity": float(progress.error),
+        "barrier": float("nan"),
+        "step": float(progress.length),
+        "phase": "regular",
+    }
+
+
+def _answer(parts: Prepared, progress: Progress, status: Status, history: list[dict[str, Any]]) -> BackendAnswer:
+    flat = parts.flat
+    x = flat.projected(np.array(progress.x))
+    gradient = np.where(np.isfinite(progress.gradient), progress.gradient, 0.0)
+    # −g balances the slope; it is a multiplier where the bound that it names is nearer than a typical size.
+    distance = np.where(gradient > 0, x - flat.lower, flat.upper - x)
+    z = np.where(distance < parts.scales.x, -gradient, 0.0)
+    return BackendAnswer(
+        x=x,
+        y=np.zeros(0),
+        z=z,
+        status=status,
+        message=evaluation_failure(flat, parts.evaluator, x) if status is Status.EVALUATION_FAILED else "",
+        iterations=int(progress.iterations),
+        evaluations=int(progress.evaluations),
+        history=tuple(history),
+    )

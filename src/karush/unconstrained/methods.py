@@ -1,0 +1,23 @@
+"""The methods' options, public as `karush.methods`, and their names."""
+
+from karush.core.errors import OptionError
+from karush.unconstrained.gradient_descent import GradientDescent as GradientDescent
+from karush.unconstrained.method import Method as Method
+
+METHODS: tuple[type[Method], ...] = (GradientDescent,)
+BY_NAME = {method.name: method for method in METHODS}
+
+
+def read_method(method: str | Method) -> Method:
+    """The method that a name or an instance means.
+
+    Raises
+    ------
+    OptionError
+        for an unknown name.
+    """
+    if isinstance(method, Method):
+        return method
+    if method not in BY_NAME:
+        raise OptionError(f"method is {method!r}; the methods are {', '.join(map(repr, BY_NAME))}")
+    return BY_NAME[method]()
