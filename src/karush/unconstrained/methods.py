@@ -1,10 +1,13 @@
 """The methods' options, public as `karush.methods`, and their names."""
 
 from karush.core.errors import OptionError
+from karush.unconstrained.bfgs import BFGS as BFGS
 from karush.unconstrained.gradient_descent import GradientDescent as GradientDescent
+from karush.unconstrained.lbfgs import LBFGS as LBFGS
 from karush.unconstrained.method import Method as Method
+from karush.unconstrained.nonlinear_cg import NonlinearCG as NonlinearCG
 
-METHODS: tuple[type[Method], ...] = (GradientDescent,)
+METHODS: tuple[type[Method], ...] = (GradientDescent, NonlinearCG, BFGS, LBFGS)
 BY_NAME = {method.name: method for method in METHODS}
 
 
