@@ -21,6 +21,7 @@ from karush.problem import between as between
 from karush.problem import equal as equal
 from karush.problem import linear as linear
 from karush.solvers.result import Result as Result
+from karush.unconstrained import methods as methods
 
 __all__ = [
     "Certificate",
@@ -38,6 +39,7 @@ __all__ = [
     "errors",
     "linear",
     "maximize",
+    "methods",
     "minimize",
     "multistart",
     "prepare",

@@ -13,6 +13,8 @@ from karush.backends.answer import BackendOptions
 from karush.core.errors import OptionError
 from karush.core.table import iteration_line
 from karush.solvers.run import Limits
+from karush.unconstrained.method import Method
+from karush.unconstrained.methods import BY_NAME
 
 Driver = Literal["python", "fused"]
 
@@ -21,8 +23,8 @@ Driver = Literal["python", "fused"]
 class Options:
     """How far and how long to go."""
 
-    method: str = "auto"
-    """``"auto"``, ``"interior-point"``, or a backend"""
+    method: str | Method = "auto"
+    """``"auto"``, ``"interior-point"``, one of `karush.methods` by its name or as an instance, or a backend"""
     tol: float = 1e-8
     """bound on the dimensionless entries of the certificate"""
     max_iterations: int = 500
@@ -49,10 +51,13 @@ class Options:
             raise OptionError(f"callback is {self.callback!r:.60}; give a function of one history row, or None")
         if self.driver not in ("python", "fused"):
             raise OptionError(f"driver is {self.driver!r}; the drivers are 'python' and 'fused'")
-        if self.method not in ("auto", registry.OWN, *registry.BACKENDS):
-            known = ", ".join(repr(name) for name in ("auto", registry.OWN, *registry.BACKENDS))
-            raise OptionError(f"method is {self.method!r}; the methods are {known}")
-        if self.backend_options and self.method in ("auto", registry.OWN):
+        own = ("auto", registry.OWN, *BY_NAME)
+        if not isinstance(self.method, Method) and self.method not in (*own, *registry.BACKENDS):
+            known = ", ".join(repr(name) for name in (*own, *registry.BACKENDS))
+            raise OptionError(
+                f"method is {self.method!r:.60}; the methods are {known}, and instances of karush.methods"
+            )
+        if self.backend_options and self.method not in registry.BACKENDS:
             raise OptionError(
                 f"backend_options is {self.backend_options!r:.60}, but method is {self.method!r}; name the backend "
                 "that they are for, for example method='ipopt'"

@@ -18,6 +18,9 @@ from karush.problem.problem import Problem
 from karush.solvers import strategies
 from karush.solvers.prepared import Prepared as Parts
 from karush.solvers.result import BOUNDS, Result
+from karush.unconstrained import drive
+from karush.unconstrained.method import Method
+from karush.unconstrained.methods import BY_NAME, read_method
 
 MESSAGES = {
     Status.CONVERGED: "The optimality conditions hold to the tolerance.",
@@ -89,7 +92,7 @@ class Prepared:
             status=answer.status,
             message=answer.message or MESSAGES[answer.status],
             certificate=certificate,
-            method=method,
+            method=method.name if isinstance(method, Method) else method,
             why_method=why,
             history=answer.history,
             iterations=answer.iterations,
@@ -100,12 +103,15 @@ class Prepared:
         )
 
     def _run(
-        self, method: str, start: np.ndarray, warm: Result | None, options: Options, began: float
+        self, method: str | Method, start: np.ndarray, warm: Result | None, options: Options, began: float
     ) -> strategies.Candidate:
         """The judged answer of karush's own solver or of a backend."""
         parts, limits = self.parts, own_limits(options, began)
         if method == registry.OWN:
             return strategies.solve(parts, start, tol=options.tol, limits=limits, driver=options.driver)
+        if isinstance(method, Method) or method in BY_NAME:
+            answer = drive.run(read_method(method), parts, start, limits, options.tol, options.driver)
+            return strategies.improve(parts, answer, tol=options.tol, limits=limits)
         y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
         answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(options, began))
         return strategies.improve(parts, answer, tol=options.tol, limits=limits)

@@ -8,7 +8,7 @@ With ``x(α) = P(x + α d)`` and ``φ(α) = f(x(α))`` it looks for an α at whi
 ```
 
 where φ′(α) counts the variables that no bound holds at α. ε is the rounding of f: within it the slopes alone decide,
-the approximate Wolfe conditions of [HZ05], without which a search can find the minimum only to the root of the rounding.
+as in the approximate Wolfe conditions of [HZ05], for values alone give a minimum only to the root of the rounding.
 
 It runs in reverse: `advance` is handed f and g at the trial point and names the next one, so that the user's function
 stands in a compiled program once. It keeps a bracket: at `low` the first condition holds and φ falls; at `high` the
@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
 
 
 def begin(task: Task, at: Progress, direction: Any, alpha: Any) -> Search:
-    """A search from `at` along `direction` (n,), a descent direction that leads into the bounds, first to α = `alpha`."""
+    """A search from `at` along `direction` (n,), which descends and leads into the bounds, first to α = `alpha`."""
     zero = jnp.zeros_like(at.value)
     slope = jnp.vdot(at.gradient, direction)
     return Search(
@@ -140,7 +140,7 @@ def _beyond(before: Search, search: Search) -> Any:
 
 
 def _within(search: Search, noise: Any) -> Any:
-    """A point of the bracket: the minimum of the cubic through both ends, eq. (3.59) of [NW06], or of the slopes' line."""
+    """A point of the bracket: where the cubic through both ends is least, eq. (3.59) of [NW06], or the slopes' line 0."""
     a, b = search.low, search.high
     width = b - a
     d1 = search.low_slope + search.high_slope - 3.0 * (search.low_value - search.high_value) / (a - b)

@@ -20,7 +20,7 @@ from karush.core.errors import OptionError
 from karush.solvers.prepared import Prepared
 from karush.unconstrained.descent import Rule, line_search_method
 from karush.unconstrained.line_search import Search
-from karush.unconstrained.method import Algorithm, Method, Progress, Task
+from karush.unconstrained.method import Algorithm, Method, Progress
 
 Beta = Literal["hager-zhang", "polak-ribiere", "fletcher-reeves"]
 CURVATURE = 0.1
