@@ -117,7 +117,7 @@ BAD_OPTIONS = {
         lambda: karush.minimize(karush.Problem(square, START), bounds=(0, 1)),
         ("'bounds'", "put it into the Problem"),
     ),
-    "a method": (lambda: solve(method="newton"), ("method", "'newton'", "'interior-point'", "'slsqp'")),
+    "a method": (lambda: solve(method="nelder-mead"), ("method", "'nelder-mead'", "'interior-point'", "'slsqp'")),
     "a driver": (lambda: solve(driver="jit"), ("driver", "'jit'", "'fused'")),
     "a watched fused run": (lambda: solve(driver="fused", progress=True), ("driver", "'fused'", "'python'")),
     "tol below 0": (lambda: solve(tol=-1.0), ("tol", "-1.0", "between 0 and 1")),

@@ -140,7 +140,7 @@ def _beyond(before: Search, search: Search) -> Any:
 
 
 def _within(search: Search, noise: Any) -> Any:
-    """A point of the bracket: where the cubic through both ends is least, eq. (3.59) of [NW06], or the slopes' line 0."""
+    """In the bracket: the minimum of the cubic through both ends, eq. (3.59) of [NW06], or the root of φ′."""
     a, b = search.low, search.high
     width = b - a
     d1 = search.low_slope + search.high_slope - 3.0 * (search.low_value - search.high_value) / (a - b)
