@@ -76,7 +76,7 @@ def trace(function: Any, x: Any, label: str = "f") -> tuple[FlatFunction, np.nda
     trees: list[Any] = []
 
     def program(vector: Any) -> Any:
-        out = _called(function, door.unravel(vector), label)
+        out = call_user(function, door.unravel(vector), label)
         paths, treedef = jax.tree_util.tree_flatten_with_path(out)
         for path, leaf in paths:
             if not hasattr(leaf, "shape") and not isinstance(leaf, (int, float)):
@@ -101,7 +101,8 @@ def _suffix(path: tuple[Any, ...]) -> str:
     return name[1:] if name.startswith("x[") else f".{name}"
 
 
-def _called(function: Callable[[Any], Any], tree: Any, label: str) -> Any:
+def call_user(function: Callable[[Any], Any], tree: Any, label: str) -> Any:
+    """What the user's function returns in a trace; JAX's complaint about its code as a `TraceError`."""
     try:
         return function(tree)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
