@@ -5,9 +5,10 @@ from karush.unconstrained.bfgs import BFGS as BFGS
 from karush.unconstrained.gradient_descent import GradientDescent as GradientDescent
 from karush.unconstrained.lbfgs import LBFGS as LBFGS
 from karush.unconstrained.method import Method as Method
+from karush.unconstrained.newton import Newton as Newton
 from karush.unconstrained.nonlinear_cg import NonlinearCG as NonlinearCG
 
-METHODS: tuple[type[Method], ...] = (GradientDescent, NonlinearCG, BFGS, LBFGS)
+METHODS: tuple[type[Method], ...] = (GradientDescent, NonlinearCG, BFGS, LBFGS, Newton)
 BY_NAME = {method.name: method for method in METHODS}
 
 
