@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "karush"
 ROOMS = (
     "core",
     "jaxprs",
+    "arithmetic",
     "derivatives",
     "linalg",
     "problem",
@@ -19,6 +20,7 @@ ROOMS = (
     "backends",
     "solvers",
     "unconstrained",
+    "proofs",
     "api",
     "io",
     "report",

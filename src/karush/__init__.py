@@ -11,6 +11,7 @@ from karush.api import maximize as maximize
 from karush.api import minimize as minimize
 from karush.api import multistart as multistart
 from karush.api import prepare as prepare
+from karush.api.prove import prove as prove
 from karush.certificates import Certificate as Certificate
 from karush.core import errors as errors
 from karush.core.status import Status as Status
@@ -20,6 +21,7 @@ from karush.problem import Scales as Scales
 from karush.problem import between as between
 from karush.problem import equal as equal
 from karush.problem import linear as linear
+from karush.proofs.proof import Proof as Proof
 from karush.solvers.result import Result as Result
 from karush.unconstrained import methods as methods
 
@@ -29,6 +31,7 @@ __all__ = [
     "Options",
     "Prepared",
     "Problem",
+    "Proof",
     "Result",
     "Scales",
     "Status",
@@ -43,5 +46,6 @@ __all__ = [
     "minimize",
     "multistart",
     "prepare",
+    "prove",
 ]
 __version__ = "0.1.0"

@@ -81,14 +81,18 @@ class Prepared:
         answer, certificate = candidate.answer, candidate.certificate
         notes += (candidate.note,) if candidate.note else ()
         y, z = certificate.multipliers
-        at = parts.evaluator(answer.x, y)
+        if candidate.values is None:
+            at = parts.evaluator(answer.x, y)
+            value, rows = at.value, at.rows
+        else:
+            value, rows = candidate.values
         return Result(
             flat=parts.flat,
             x_flat=answer.x,
             y_flat=y,
             z_flat=z,
-            rows_flat=at.rows,
-            value=-at.value if parts.flat.maximize else at.value,
+            rows_flat=rows,
+            value=-value if parts.flat.maximize else value,
             status=answer.status,
             message=answer.message or MESSAGES[answer.status],
             certificate=certificate,
@@ -124,7 +128,7 @@ class Prepared:
         """Certificate of the point x; see `certify`."""
         tol = read_options({"tol": tol}).tol
         flat = self.parts.flat
-        y, z = _flat_multipliers(self.parts, multipliers)
+        y, z = flat_multipliers(self.parts, multipliers)
         return self.parts.judged(flat.door.ravel(x, "x"), y, z, tol)
 
     def _start(self, x0: Any, warm: Any) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -173,7 +177,7 @@ def _same_structure(door: Door, x0: Any) -> np.ndarray:
     return flat
 
 
-def _flat_multipliers(
+def flat_multipliers(
     parts: Parts, multipliers: Mapping[str, Any] | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """y (m,) and z (n,) of the minimised objective; None for what was not given."""
@@ -197,4 +201,7 @@ def _flat_multipliers(
         rows.append(given.ravel())
     y = sign * np.concatenate([np.zeros(0), *rows])
     z = multipliers.get(BOUNDS)
+    if flat.n != flat.door.size:
+        # Of the limits of the two parts of |x| the user has none: they follow from y.
+        z = None
     return y, None if z is None else sign * flat.door.ravel(z, f"multipliers[{BOUNDS!r}]")

@@ -1,0 +1,72 @@
+"""The primal body of a traced program as a function, so that JAX differentiates what is computed and nothing else.
+
+A ``custom_jvp`` or ``custom_vjp`` rule is its author's claim, and ``stop_gradient`` a wish. The derivative of the
+program's real function is that of its operations; here calls are written out and ``stop_gradient`` is the identity.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import ClosedJaxpr
+
+from karush.jaxprs.walk import Program, Step, bind, inline, interpret
+
+
+def primal(closed_jaxpr: ClosedJaxpr) -> Callable[..., list[Any]]:
+    """The function of `closed_jaxpr` without custom derivative rules, for use in a trace."""
+    program = inline(closed_jaxpr)
+    return lambda *arguments: _run(program, arguments)
+
+
+def _run(program: Program, operands: Sequence[Any]) -> list[Any]:
+    return interpret(program, operands, RULES, default=bind, lift=jnp.asarray)
+
+
+def _scan(step: Step, *operands: Any) -> Sequence[Any]:
+    params, body = step.params, step.bodies[0]
+    first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
+
+    def turn(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
+        out = _run(body, (*operands[:first], *carry, *slices))
+        return out[: params["num_carry"]], out[params["num_carry"] :]
+
+    carry, stacked = lax.scan(
+        turn, list(operands[first:last]), list(operands[last:]), length=params["length"], reverse=params["reverse"]
+    )
+    return [*carry, *stacked]
+
+
+def _while(step: Step, *operands: Any) -> Sequence[Any]:
+    goes_on, body = step.bodies
+    first = step.params["cond_nconsts"]
+    last = first + step.params["body_nconsts"]
+    return lax.while_loop(
+        lambda carry: _run(goes_on, (*operands[:first], *carry))[0],
+        lambda carry: _run(body, (*operands[first:last], *carry)),
+        list(operands[last:]),
+    )
+
+
+def _cond(step: Step, which: Any, *operands: Any) -> Sequence[Any]:
+    branches = [lambda *given, body=body: _run(body, given) for body in step.bodies]
+    return lax.switch(jnp.asarray(which, jnp.int32), branches, *operands)
+
+
+def _identity(step: Step, *operands: Any) -> Sequence[Any]:
+    return operands
+
+
+RULES = {
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+    "stop_gradient": _identity,
+    "copy": _identity,
+    "copy_p": _identity,
+    "jax_array_copy": _identity,
+}
+
+
+__all__ = ["primal"]

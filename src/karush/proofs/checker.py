@@ -1,0 +1,204 @@
+"""The checker: from a witness to the theorems that it supports. It searches nothing and trusts nothing but balls.
+
+A witness names an active set, a point, two radii per unknown and weights. All that is claimed is computed here again:
+
+1. Krawczyk's test on the small box: the KKT system of the active set has exactly one zero in it, and G' is
+   nonsingular, so the active gradients are linearly independent (LICQ).
+2. On what the test encloses: inactive limits hold strictly, multipliers have their signs. So the zero is a KKT point.
+3. ``H + Jᵀ W J`` is positive definite, J the rows with multipliers strictly of their sign or equalities, on the
+   variables whose bounds do not hold them strictly. Then dᵀHd > 0 on the critical cone: a strict local minimum
+   ([NW06], theorem 12.6).
+4. Krawczyk's test on the wide box, with strict signs all over it: no other KKT point with multipliers in the box.
+5. Convexity (see `karush.proofs.convex`): the minimum is global.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from flint import arb, ctx
+
+from karush.arithmetic.ball_numbers import Undecided, around, balls
+from karush.problem.flat import FlatProblem
+from karush.proofs.convex import why_convex
+from karush.proofs.definite import positive_definite
+from karush.proofs.dependent import implied
+from karush.proofs.functions import Functions
+from karush.proofs.krawczyk import approximate_inverse, krawczyk
+from karush.proofs.system import ActiveSet, Curved, Point, System
+
+SINGULAR = "the KKT matrix is singular: active constraint gradients are dependent, or the minimum is degenerate"
+KKT_POINT, STRICT_MINIMUM, GLOBAL_MINIMUM, INFEASIBLE = "KKT point", "strict minimum", "global minimum", "infeasible"
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """What a search hands to the checker; no number of it is believed."""
+
+    active: ActiveSet
+    middle: np.ndarray
+    """(size,) unknowns (x_F, y_A), exact balls"""
+    radius: np.ndarray
+    """(size,) float64: the small box, on which existence is tested"""
+    wide: np.ndarray
+    """(size,) float64 >= radius: the box on which uniqueness is tested"""
+    weights: np.ndarray | None
+    """(number of active rows,) W of the second-order test, or None: not claimed"""
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """What holds of the witness; balls as object arrays."""
+
+    theorems: tuple[str, ...]
+    x: np.ndarray
+    """(n,) encloses the KKT point"""
+    y: np.ndarray
+    """(m,)"""
+    z: np.ndarray
+    """(n,)"""
+    value: arb
+    """of the minimised objective"""
+    weak: tuple[str, ...]
+    """names of active inequalities whose multiplier is exactly 0; where there are any, uniqueness is not claimed"""
+    shortfall: str
+    """why not more is claimed; empty if all is"""
+    why_global: str
+
+
+def verify(functions: Functions, witness: Witness) -> Verified:
+    """The theorems that `witness` supports.
+
+    Raises
+    ------
+    Undecided
+        where it supports none, with the reason.
+    """
+    with ctx.workprec(functions.precision):
+        return _verified(functions, witness)
+
+
+def _verified(functions: Functions, witness: Witness) -> Verified:
+    flat = functions.flat
+    system = System(functions, witness.active)
+    if not np.all(witness.wide >= witness.radius) or not np.all(witness.radius > 0):
+        raise Undecided("the radii of the witness must be positive, the wide ones at least as large")
+    at_middle = system.at(witness.middle)
+    small, curved, Y = _tested(system, witness.middle, witness.radius, at_middle, None)
+    point = system.at(small)
+    x, y, z = _spread(system, small, point)
+    _strictly_inside(system, x, point)
+    implied(system, witness.active.dropped, curved)
+    weak = _signs(system, y, z)
+    names = tuple(_name(flat, key) for key in sorted(weak))
+    shortfall = f"the multiplier of {', '.join(names)} is 0, so uniqueness is not claimed" if names else ""
+    theorems = [KKT_POINT]
+    if witness.weights is None or not positive_definite(_second_order(system, curved, witness.weights, weak)):
+        shortfall = "the Hessian of the Lagrangian could not be proved positive definite on the critical cone"
+    else:
+        theorems.append(STRICT_MINIMUM)
+    _tested(system, witness.middle, witness.wide, at_middle, Y)
+    require_strict(system, around(witness.middle, balls(witness.wide)), weak)
+    why_global = why_convex(functions)
+    if why_global:
+        theorems.append(GLOBAL_MINIMUM)
+    return Verified(tuple(theorems), x, y, z, point.values[0], names, shortfall, why_global)
+
+
+def _tested(
+    system: System, middle: np.ndarray, radius: np.ndarray, at_middle: Point, Y: np.ndarray | None
+) -> tuple[np.ndarray, Curved, np.ndarray]:
+    """The enclosure of the zero by Krawczyk's test on ``[middle ± radius]``, derivatives there, and the Y used."""
+    exact = balls(radius)
+    if Y is None:
+        Y = approximate_inverse(system.matrix(system.curved(middle)))
+    if Y is None:
+        raise Undecided(SINGULAR)
+    tested = krawczyk(system, middle, exact, Y, at_middle)
+    if not tested.holds:
+        raise Undecided("the Krawczyk test fails: the box is not mapped into its interior")
+    return around(middle, tested.reach), tested.curved, Y
+
+
+def _spread(system: System, u: np.ndarray, point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y, z on the box u."""
+    x, weights = system.spread(u)
+    z = balls(np.zeros(system.flat.n))
+    z[system.held] = -point.gradient[system.held]
+    return x, weights[1:], z
+
+
+def _strictly_inside(system: System, x: np.ndarray, point: Point) -> None:
+    """Every limit that is not in the active set holds strictly on the box."""
+    flat, active = system.flat, system.active
+    known = {limit.index for limit in (*active.rows, *active.dropped)}
+    rest = [i for i in range(flat.m) if i not in known]
+    _inside(point.values[1:], rest, flat.row_lower, flat.row_upper, flat.row_names)
+    _inside(x, list(system.free), flat.lower, flat.upper, flat.variable_names)
+
+
+def _inside(values: np.ndarray, which: list[int], lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...]) -> None:
+    for i in which:
+        ball = values[i]
+        above, below = (
+            lower[i] == -np.inf or bool(ball > arb(lower[i])),
+            upper[i] == np.inf or bool(ball < arb(upper[i])),
+        )
+        if not (above and below):
+            raise Undecided(f"{names[i]} is not in the active set, and not strictly inside its limits: {ball.str(6)}")
+
+
+Key = tuple[str, int]
+"""``("row", i)`` or ``("bound", i)``"""
+
+
+def _signs(system: System, y: np.ndarray, z: np.ndarray) -> frozenset[Key]:
+    """Active inequalities whose multiplier is exactly 0; the other signs hold strictly."""
+    weak = set()
+    for key, signed in _inequalities(system, y, z):
+        if signed > 0:
+            continue
+        if not signed.is_zero():
+            name = _name(system.flat, key)
+            raise Undecided(f"the multiplier of {name} is not certainly of its sign: {signed.str(6)}, >= 0 is needed")
+        weak.add(key)
+    return frozenset(weak)
+
+
+def _inequalities(system: System, y: np.ndarray, z: np.ndarray) -> list[tuple[Key, arb]]:
+    """Multipliers of the active inequalities, with the sign that makes them >= 0."""
+    rows = [(("row", limit.index), y[limit.index] * limit.side) for limit in system.active.rows if limit.side]
+    return rows + [
+        (("bound", limit.index), z[limit.index] * limit.side) for limit in system.active.bounds if limit.side
+    ]
+
+
+def _name(flat: FlatProblem, key: Key) -> str:
+    kind, index = key
+    return flat.row_names[index] if kind == "row" else f"the bound of {flat.variable_names[index]}"
+
+
+def require_strict(system: System, wide: np.ndarray, weak: frozenset[Key]) -> None:
+    """Strict signs and strict inactivity on the wide box: no other active set has a KKT point in it."""
+    point = system.at(wide)
+    x, y, z = _spread(system, wide, point)
+    _strictly_inside(system, x, point)
+    for key, signed in _inequalities(system, y, z):
+        if key not in weak and not signed > 0:
+            raise Undecided(f"the multiplier of {_name(system.flat, key)} may change its sign in the box of uniqueness")
+
+
+def _second_order(system: System, curved: Curved, weights: np.ndarray, weak: frozenset[Key]) -> np.ndarray:
+    """``H + Jᵀ W J`` on the variables that no bound holds strictly, J the rows that hold strictly."""
+    active = system.active
+    loose = [limit.index for limit in active.bounds if ("bound", limit.index) in weak]
+    variables = np.sort(np.concatenate([system.free, np.array(loose, dtype=int)]))
+    matrix = curved.hessian[np.ix_(variables, variables)]
+    for limit, weight in zip(active.rows, weights, strict=True):
+        if ("row", limit.index) in weak:
+            continue
+        gradient = curved.jacobian[1 + limit.index, variables]
+        matrix = matrix + arb(float(weight)) * gradient[:, None] * gradient[None, :]
+    return matrix
+
+
+__all__ = ["GLOBAL_MINIMUM", "INFEASIBLE", "KKT_POINT", "STRICT_MINIMUM", "Verified", "Witness", "verify"]

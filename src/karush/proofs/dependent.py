@@ -1,0 +1,55 @@
+"""Active rows that the other active rows imply: affine, with gradients and limits dependent in rational numbers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from flint import fmpq_mat
+
+from karush.arithmetic.ball_numbers import Undecided, balls
+from karush.jaxprs.degree import AFFINE, degrees
+from karush.proofs.system import Curved, Limit, System
+
+
+def implied(system: System, dropped: Sequence[Limit], curved: Curved) -> None:
+    """Check that each dropped row equals its limit wherever the active affine rows and bounds equal theirs.
+
+    With the affine rows ``a_iᵀx + b_i`` on the free variables: ``[a_d, b_d − limit_d]`` is a rational combination of
+    the ``[a_i, b_i − limit_i]``.
+
+    Raises
+    ------
+    Undecided
+        where that is not so, or not exactly known.
+    """
+    if not dropped:
+        return
+    flat = system.flat
+    _, row_degrees = degrees(flat.closed_jaxpr)
+    kept = [limit for limit in system.active.rows if row_degrees[limit.index] <= AFFINE]
+    at_held = balls(np.zeros(flat.n))
+    at_held[system.held] = balls(system.held_at)
+    constants = system.functions.values(at_held)[0][1:]
+    lines = {limit: _line(system, limit, curved, constants) for limit in (*kept, *dropped)}
+    for limit in dropped:
+        name = flat.row_names[limit.index]
+        if row_degrees[limit.index] > AFFINE:
+            raise Undecided(f"{name} is dropped, but is not affine")
+        if _rank([lines[other] for other in kept]) != _rank([*[lines[other] for other in kept], lines[limit]]):
+            raise Undecided(f"{name} is dropped, but is not implied by the other active constraints")
+
+
+def _line(system: System, limit: Limit, curved: Curved, constants: np.ndarray) -> list:
+    """Gradient on the free variables and constant of one row, as exact rational numbers."""
+    flat = system.flat
+    at = flat.row_upper[limit.index] if limit.side >= 0 else flat.row_lower[limit.index]
+    entries = [*curved.jacobian[1 + limit.index, system.free], constants[limit.index] - balls(at).item()]
+    if not all(entry.is_exact() for entry in entries):
+        raise Undecided(f"the coefficients of {flat.row_names[limit.index]} are not exactly known")
+    return [entry.fmpq() for entry in entries]
+
+
+def _rank(lines: list[list]) -> int:
+    return fmpq_mat(lines).rank() if lines else 0
+
+
+__all__ = ["implied"]

@@ -1,0 +1,110 @@
+"""`Proof`: what was proved about a point, and what it rests on."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from karush.core.table import number
+from karush.proofs.proof_file import write
+
+TRUSTED = (
+    "python-flint and Arb: that every ball holds the exact result",
+    "karush's walker and its rules for balls (karush.arithmetic), some 900 lines",
+    "JAX: that the traced program is the user's function, and that its derivatives of primitives are right",
+    "Python, NumPy's moving of array elements, and the machine",
+)
+"""What every proof rests on and does not prove."""
+OUTSIDE = (
+    "The theorem is about the traced program with its literals as exact doubles; NumPy arithmetic before is outside."
+)
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """Numbers that lie between `lower` and `upper`; floats or arrays of one shape."""
+
+    lower: Any
+    upper: Any
+
+    @property
+    def width(self) -> Any:
+        return self.upper - self.lower
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Proof:
+    """Theorems about a point near the one that was given; without any, why it is undecided.
+
+    "KKT point": exactly one point of `box` meets the first-order conditions exactly, with multipliers in
+    `multipliers`. "strict minimum": it is a strict local minimum. "global minimum": no feasible point is better.
+    """
+
+    theorems: tuple[str, ...]
+    """which of "KKT point", "strict minimum", "global minimum", "infeasible" are proved"""
+    sentence: str
+    box: Enclosure | None = None
+    """of the KKT point, in the structure of x; lower = upper where a bound holds the variable"""
+    radius: float = np.inf
+    """largest half-width of the box, relative to max(1, |x|)"""
+    uniqueness_radius: float = 0.0
+    """half-width, relative to max(1, |x|), of a larger box in which it is the only KKT point"""
+    value: Enclosure | None = None
+    """of the user's own objective at the KKT point"""
+    multipliers: dict[str, Enclosure] = field(default_factory=dict)
+    """by constraint name and "bounds", as `Result.multipliers`"""
+    distance: float = np.inf
+    """largest |x_i − box_i| of the x that was given, relative to max(1, |x_i|)"""
+    active: tuple[str, ...] = ()
+    """names of the rows and bounds that hold with equality"""
+    dropped: tuple[tuple[str, str], ...] = ()
+    """active rows that the others imply, and why"""
+    reason: str = ""
+    """why it is undecided, or why not more is proved"""
+    why_global: str = ""
+    trusted: tuple[str, ...] = TRUSTED
+    precision: int = 0
+    """bits of the balls"""
+    seconds: float = 0.0
+    name: str | None = None
+    document: dict[str, Any] = field(default_factory=dict)
+    """what `save` writes: the witness and the claims, as JSON"""
+
+    @property
+    def proved(self) -> bool:
+        """Whether there is any theorem."""
+        return bool(self.theorems)
+
+    def __contains__(self, theorem: str) -> bool:
+        return theorem in self.theorems
+
+    def save(self, path: str | Path) -> None:
+        """Write the proof as JSON, for ``karush check``."""
+        write(self.document, Path(path))
+
+    def __repr__(self) -> str:
+        return f"Proof({', '.join(self.theorems) or 'undecided'}: {self.sentence})"
+
+    def __str__(self) -> str:
+        lines = [self.sentence]
+        if self.theorems and self.value is not None:
+            lines += [
+                f"  proved       {', '.join(self.theorems)}",
+                f"  value        {_both(self.value)}",
+                f"  radius       {number(self.radius, 3)} relative; unique within {number(self.uniqueness_radius, 3)}",
+                f"  distance     {number(self.distance, 3)} relative, from the given x to the box",
+                f"  active       {', '.join(self.active) or 'none'}",
+            ]
+            lines += [f"  dropped      {name}: {why}" for name, why in self.dropped]
+        if self.reason:
+            lines.append(f"  {'not more    ' if self.theorems else 'undecided   '} {self.reason}")
+        lines += [f"  trusted      {item}" for item in self.trusted]
+        return "\n".join(lines)
+
+
+def _both(enclosure: Enclosure) -> str:
+    return f"between {enclosure.lower!r} and {enclosure.upper!r}"
+
+
+__all__ = ["OUTSIDE", "TRUSTED", "Enclosure", "Proof"]

@@ -1,0 +1,92 @@
+"""Proofs as JSON files: the witness and the claims, to be checked again from the problem's own functions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flint import arb, fmpz
+
+from karush.arithmetic.ball_numbers import lowers, uppers
+from karush.core.errors import FileError
+from karush.proofs.checker import Verified, Witness
+from karush.proofs.functions import Functions, fingerprint
+from karush.proofs.system import ActiveSet, Limit
+
+SCHEMA = "karush-proof/1"
+
+
+def document(functions: Functions, witness: Witness, verified: Verified, proof: Any) -> dict[str, Any]:
+    """What a proof file holds."""
+    return {
+        "schema": SCHEMA,
+        "problem": proof.name,
+        "fingerprint": fingerprint(functions.flat),
+        "precision": functions.precision,
+        "witness": witness_document(witness),
+        "claims": claims(verified),
+    }
+
+
+def claims(verified: Verified) -> dict[str, Any]:
+    """The theorems and the enclosures, outward in float64, of the minimised objective."""
+    value = np.array([verified.value], dtype=object)
+    parts = {"x": verified.x, "rows' multipliers": verified.y, "bounds' multipliers": verified.z, "value": value}
+    return {
+        "theorems": list(verified.theorems),
+        **{name: {"lower": lowers(part).tolist(), "upper": uppers(part).tolist()} for name, part in parts.items()},
+    }
+
+
+def witness_document(witness: Witness) -> dict[str, Any]:
+    """The witness; exact binary numbers as ``[mantissa, exponent]`` in hexadecimal and decimal."""
+    active = witness.active
+    return {
+        "rows": [list(limit) for limit in active.rows],
+        "bounds": [list(limit) for limit in active.bounds],
+        "dropped": [list(limit) for limit in active.dropped],
+        "middle": [_exact_text(ball) for ball in witness.middle],
+        "radius": witness.radius.tolist(),
+        "wide": witness.wide.tolist(),
+        "weights": None if witness.weights is None else witness.weights.tolist(),
+    }
+
+
+def read_witness(given: dict[str, Any]) -> Witness:
+    """The witness of `witness_document`."""
+    sets = [tuple(Limit(*pair) for pair in given[key]) for key in ("rows", "bounds", "dropped")]
+    middle = np.empty(len(given["middle"]), dtype=object)
+    middle[:] = [_exact_number(text) for text in given["middle"]]
+    weights = None if given["weights"] is None else np.array(given["weights"], dtype=float)
+    return Witness(
+        ActiveSet(*sets), middle, np.array(given["radius"], dtype=float), np.array(given["wide"], dtype=float), weights
+    )
+
+
+def _exact_text(ball: arb) -> str:
+    mantissa, exponent = ball.man_exp()
+    return f"{int(mantissa):x}p{int(exponent)}"
+
+
+def _exact_number(text: str) -> arb:
+    mantissa, exponent = text.split("p")
+    return arb((fmpz(int(mantissa, 16)), fmpz(int(exponent))))
+
+
+def write(given: dict[str, Any], path: Path) -> None:
+    """Write a proof's document.
+
+    Raises
+    ------
+    FileError
+        for a proof without theorems, or a file that cannot be written.
+    """
+    if not given:
+        raise FileError(f"there is no theorem to write to {path}: the proof is undecided")
+    try:
+        path.write_text(json.dumps(given, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"the proof file {path} cannot be written: {error.strerror}; give another path") from error
+
+
+__all__ = ["SCHEMA", "claims", "document", "read_witness", "witness_document", "write"]
