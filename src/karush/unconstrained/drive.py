@@ -12,7 +12,6 @@ import numpy as np
 from karush.backends.answer import BackendAnswer
 from karush.core.precision import float64
 from karush.core.status import Status
-from karush.solvers.drivers import TRIALS
 from karush.solvers.prepared import Prepared
 from karush.solvers.run import STATUS, Limits, evaluation_failure
 from karush.solvers.state import RUNNING
@@ -27,6 +26,8 @@ class Compiled:
     step: Callable[..., Any]
     fused: Callable[..., Any]
     """``(task, x, max_iterations, *params) -> Progress``"""
+    each: int
+    """evaluations for each iteration of the limit"""
 
 
 def compiled(method: Method, parts: Prepared) -> Compiled:
@@ -34,10 +35,11 @@ def compiled(method: Method, parts: Prepared) -> Compiled:
     if method not in parts.compiled:
         algorithm = method.algorithm(parts)
         options = parts.evaluator.fused_options
+        each = method.evaluations_per_iteration(parts.flat.n)
 
         def fused(task: Task, x: Any, max_iterations: Any, *params: Any) -> Progress:
             return jax.lax.while_loop(
-                lambda state: _going(state.progress, max_iterations),
+                lambda state: _going(state.progress, max_iterations, each),
                 lambda state: algorithm.step(task, state, *params),
                 algorithm.init(task, x),
             ).progress
@@ -46,12 +48,13 @@ def compiled(method: Method, parts: Prepared) -> Compiled:
             jax.jit(algorithm.init),
             jax.jit(algorithm.step, compiler_options=options),
             jax.jit(fused, compiler_options=options),
+            each,
         )
     return parts.compiled[method]
 
 
-def _going(progress: Progress, max_iterations: Any) -> Any:
-    enough = (progress.iterations >= max_iterations) | (progress.evaluations >= TRIALS * max_iterations)
+def _going(progress: Progress, max_iterations: Any, each: int) -> Any:
+    enough = (progress.iterations >= max_iterations) | (progress.evaluations >= each * max_iterations)
     return (progress.status == RUNNING) & ~enough
 
 
@@ -75,7 +78,7 @@ def run(
         else:
             progress, ended = _watched(programs, parts, task, x0, limits, history)
         progress = jax.tree.map(np.asarray, progress)
-    return _answer(parts, progress, ended or STATUS[int(progress.status)], history)
+    return _answer(parts, progress, ended or STATUS[int(progress.status)], method.end, history)
 
 
 def _watched(
@@ -89,7 +92,7 @@ def _watched(
     seen = 0
     try:
         # The counts as NumPy scalars: each operation on a JAX array outside a program costs some 20 µs.
-        while _going(jax.tree.map(np.asarray, state.progress), limits.max_iterations):
+        while _going(jax.tree.map(np.asarray, state.progress), limits.max_iterations, programs.each):
             state = programs.step(task, state, *params)
             if time.perf_counter() > limits.deadline:
                 return state.progress, Status.TIME_LIMIT
@@ -117,19 +120,24 @@ def _record(progress: Progress, sign: float) -> dict[str, Any]:
     }
 
 
-def _answer(parts: Prepared, progress: Progress, status: Status, history: list[dict[str, Any]]) -> BackendAnswer:
+def _answer(
+    parts: Prepared, progress: Progress, status: Status, end: str, history: list[dict[str, Any]]
+) -> BackendAnswer:
     flat = parts.flat
     x = flat.projected(np.array(progress.x))
     gradient = np.where(np.isfinite(progress.gradient), progress.gradient, 0.0)
     # −g balances the slope; it is a multiplier where the bound that it names is nearer than a typical size.
     distance = np.where(gradient > 0, x - flat.lower, flat.upper - x)
     z = np.where(distance < parts.scales.x, -gradient, 0.0)
+    message = end if status is Status.STEP_FAILED else ""
+    if status is Status.EVALUATION_FAILED:
+        message = evaluation_failure(flat, parts.evaluator, x)
     return BackendAnswer(
         x=x,
         y=np.zeros(0),
         z=z,
         status=status,
-        message=evaluation_failure(flat, parts.evaluator, x) if status is Status.EVALUATION_FAILED else "",
+        message=message,
         iterations=int(progress.iterations),
         evaluations=int(progress.evaluations),
         history=tuple(history),

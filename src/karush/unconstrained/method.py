@@ -19,6 +19,7 @@ import numpy as np
 from karush.certificates.kkt import DISTANT
 from karush.core.errors import OptionError
 from karush.problem.flat import FlatProblem
+from karush.solvers.drivers import TRIALS
 from karush.solvers.prepared import Prepared
 from karush.solvers.start import LEAST_WEIGHT
 from karush.solvers.state import CONVERGED, DIVERGED, EVALUATION_FAILED, RUNNING, STEP_FAILED
@@ -84,6 +85,13 @@ class Method:
     takes_bounds: ClassVar[bool] = False
     instead: ClassVar[str] = "'l-bfgs' or 'interior-point'"
     """methods to name to somebody whose problem has bounds that this one does not take"""
+
+    end: ClassVar[str] = ""
+    """message of a run that ends where no step leads further; "" for the usual one"""
+
+    def evaluations_per_iteration(self, n: int) -> int:
+        """Evaluations that count as one iteration of the limit: at a kink every line search takes many."""
+        return TRIALS
 
     def algorithm(self, parts: Prepared) -> Algorithm:
         """The pure functions of this method for the problem of `parts`."""
