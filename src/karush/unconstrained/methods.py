@@ -2,13 +2,17 @@
 
 from karush.core.errors import OptionError
 from karush.unconstrained.bfgs import BFGS as BFGS
+from karush.unconstrained.cross_entropy import CrossEntropy as CrossEntropy
 from karush.unconstrained.gradient_descent import GradientDescent as GradientDescent
 from karush.unconstrained.lbfgs import LBFGS as LBFGS
+from karush.unconstrained.linear_cg import LinearAnswer as LinearAnswer
+from karush.unconstrained.linear_cg import linear_cg as linear_cg
 from karush.unconstrained.method import Method as Method
 from karush.unconstrained.newton import Newton as Newton
+from karush.unconstrained.newton_cg import NewtonCG as NewtonCG
 from karush.unconstrained.nonlinear_cg import NonlinearCG as NonlinearCG
 
-METHODS: tuple[type[Method], ...] = (GradientDescent, NonlinearCG, BFGS, LBFGS, Newton)
+METHODS: tuple[type[Method], ...] = (GradientDescent, NonlinearCG, BFGS, LBFGS, CrossEntropy, Newton, NewtonCG)
 BY_NAME = {method.name: method for method in METHODS}
 
 
