@@ -16,6 +16,15 @@ from karush.certificates import Certificate as Certificate
 from karush.core import errors as errors
 from karush.core.status import Status as Status
 from karush.core.status import Verdict as Verdict
+from karush.derivatives import Gradient as Gradient
+from karush.derivatives import Hessian as Hessian
+from karush.derivatives import Jacobian as Jacobian
+from karush.derivatives import SparsityPattern as SparsityPattern
+from karush.derivatives import SymmetryReport as SymmetryReport
+from karush.derivatives import directional as directional
+from karush.derivatives import gradient as gradient
+from karush.derivatives import hessian as hessian
+from karush.derivatives import jacobian as jacobian
 from karush.problem import Problem as Problem
 from karush.problem import Scales as Scales
 from karush.problem import between as between
@@ -27,6 +36,9 @@ from karush.unconstrained import methods as methods
 
 __all__ = [
     "Certificate",
+    "Gradient",
+    "Hessian",
+    "Jacobian",
     "MultistartResult",
     "Options",
     "Prepared",
@@ -34,12 +46,18 @@ __all__ = [
     "Proof",
     "Result",
     "Scales",
+    "SparsityPattern",
     "Status",
+    "SymmetryReport",
     "Verdict",
     "between",
     "certify",
+    "directional",
     "equal",
     "errors",
+    "gradient",
+    "hessian",
+    "jacobian",
     "linear",
     "maximize",
     "methods",

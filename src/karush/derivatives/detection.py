@@ -6,7 +6,7 @@ rules of differentiation a user has written. Nothing depends on where it is look
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from karush.derivatives.pattern_rules import RULES, conservative, sets_of, width
 from karush.jaxprs.source import Place
 from karush.jaxprs.walk import Program, Step, inline, interpret
 
-UNROLLED = 4000
+UNROLLED = 50_000
 """Steps, turns times steps of the body, up to which a loop is followed turn by turn; a longer one is read as if every
 turn could see what any other does."""
 
@@ -100,7 +100,9 @@ def _while(step: Step, values: Sequence[Value], run: Run) -> list[Value]:
     first = step.params["cond_nconsts"]
     last = first + step.params["body_nconsts"]
     constants = list(values[first:last])
-    return _settled([_forgotten(value) for value in values[last:]], lambda carry: run(step.bodies[1], constants + carry))
+    return _settled(
+        [_forgotten(value) for value in values[last:]], lambda carry: run(step.bodies[1], constants + carry)
+    )
 
 
 def _settled(carry: list[Value], turn: Callable[[list[Value]], list[Value]]) -> list[Value]:

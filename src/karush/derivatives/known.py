@@ -90,8 +90,10 @@ def _reshaped(step: Step, value: np.ndarray, *shape: np.ndarray) -> np.ndarray:
 
 
 def _chosen(step: Step, which: np.ndarray, *cases: np.ndarray) -> np.ndarray:
-    return np.choose(which.astype(np.int8), cases) if len(cases) <= 2 else np.select(
-        [which == index for index in range(len(cases))], cases
+    return (
+        np.choose(which.astype(np.int8), cases)
+        if len(cases) <= 2
+        else np.select([which == index for index in range(len(cases))], cases)
     )
 
 

@@ -59,7 +59,10 @@ MOVES: dict[str, Callable[..., Any]] = {
     "slice": _slice,
     "split": _split,
     "squeeze": _reshape,
+    "stack": lambda step, *parts: np.stack(parts, axis=step.params["axis"]),
+    "tile": lambda step, x: np.tile(x, step.params["reps"]),
     "transpose": lambda step, x: np.transpose(x, step.params["permutation"]),
+    "unstack": lambda step, x: [np.take(x, i, axis=step.params["axis"]) for i in range(len(step.out_avals))],
 }
 
 

@@ -15,18 +15,45 @@ from scipy.sparse import csr_matrix
 from karush.derivatives.index_sets import combined, everything, gathered, made, stacked, take, union
 from karush.derivatives.known import Value, array_of
 from karush.derivatives.moves import MOVES, NOWHERE
+from karush.derivatives.windows import convolution, reduce_window_sum
 from karush.jaxprs.walk import Step
 
 ELEMENTWISE = frozenset(
-    {
-        "add", "add_any", "complex", "conj", "convert_element_type", "copy", "copy_p", "div", "imag", "mul", "neg", "real",
-        "reduce_precision", "select_n", "sub",
-    }
-)  # fmt: skip
-"""outputs that depend on the elements of the inputs at the same place"""
-WITHIN_A_BATCH = {"fft": lambda params: len(params["fft_lengths"]), "tridiagonal_solve": lambda params: 2} | dict.fromkeys(
-    ("cholesky", "triangular_solve", "lu", "qr", "geqrf", "householder_product", "eigh", "svd"), lambda params: 2
+    [
+        "add",
+        "add_any",
+        "complex",
+        "conj",
+        "convert_element_type",
+        "copy",
+        "copy_p",
+        "div",
+        "imag",
+        "mul",
+        "name",
+        "neg",
+        "real",
+        "reduce_precision",
+        "select_n",
+        "sub",
+    ]
 )
+"""outputs that depend on the elements of the inputs at the same place"""
+MATRICES = (
+    "cholesky",
+    "eigh",
+    "geqrf",
+    "householder_product",
+    "lu",
+    "qr",
+    "svd",
+    "triangular_solve",
+    "tridiagonal_solve",
+)
+WITHIN_A_BATCH: dict[str, Callable[[dict[str, Any]], int]] = {
+    "fft": lambda params: len(params["fft_lengths"]),
+    **dict.fromkeys(MATRICES, lambda params: 2),
+}
 """operation -> number of last dimensions in which everything depends on everything; the others are a batch"""
 
 
@@ -254,19 +281,23 @@ def _blocks(step: Step, *values: Value) -> list[Value]:
 
 
 RULES: dict[str, Callable[..., list[Value]]] = {
-    **{name: elementwise for name in ELEMENTWISE},
+    **dict.fromkeys(ELEMENTWISE, elementwise),
     **{name: (lambda step, *values, move=move: moved(step, values, move)) for name, move in MOVES.items()},
-    **{name: _blocks for name in WITHIN_A_BATCH},
+    **dict.fromkeys(WITHIN_A_BATCH, _blocks),
+    "conv_general_dilated": convolution,
     "cumsum": _cumulative,
+    "device_put": lambda step, *values: list(values),
     "dot_general": _dot_general,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,
     "gather": _gather,
     "optimization_barrier": lambda step, *values: list(values),
     "reduce_sum": _reduce,
+    "reduce_window_sum": reduce_window_sum,
     "scatter": _scatter,
     "scatter-add": _scatter,
     "scatter-mul": _scatter,
+    "scatter-sub": _scatter,
 }
 
 
