@@ -21,6 +21,7 @@ ROOMS = (
     "solvers",
     "unconstrained",
     "proofs",
+    "sensitivity",
     "api",
     "io",
     "report",

@@ -29,13 +29,19 @@ from karush.problem import Problem as Problem
 from karush.problem import Scales as Scales
 from karush.problem import between as between
 from karush.problem import equal as equal
+from karush.problem import l1 as l1
+from karush.problem import l2 as l2
 from karush.problem import linear as linear
 from karush.proofs.proof import Proof as Proof
+from karush.sensitivity import Change as Change
+from karush.sensitivity import Sensitivity as Sensitivity
+from karush.sensitivity import sensitivity as sensitivity
 from karush.solvers.result import Result as Result
 from karush.unconstrained import methods as methods
 
 __all__ = [
     "Certificate",
+    "Change",
     "Gradient",
     "Hessian",
     "Jacobian",
@@ -46,6 +52,7 @@ __all__ = [
     "Proof",
     "Result",
     "Scales",
+    "Sensitivity",
     "SparsityPattern",
     "Status",
     "SymmetryReport",
@@ -58,6 +65,8 @@ __all__ = [
     "gradient",
     "hessian",
     "jacobian",
+    "l1",
+    "l2",
     "linear",
     "maximize",
     "methods",
@@ -65,5 +74,6 @@ __all__ = [
     "multistart",
     "prepare",
     "prove",
+    "sensitivity",
 ]
 __version__ = "0.1.0"

@@ -18,6 +18,7 @@ from karush.problem.problem import Problem
 from karush.solvers import strategies
 from karush.solvers.prepared import Prepared as Parts
 from karush.solvers.result import BOUNDS, Result
+from karush.solvers.sharpen import sharpened
 from karush.unconstrained import drive
 from karush.unconstrained.method import Method
 from karush.unconstrained.methods import BY_NAME, read_method
@@ -77,7 +78,7 @@ class Prepared:
         method, why = chosen.method, "asked for"
         if method == "auto":
             method, why = self._choice
-        candidate = self._run(method, start, warm, chosen, began)
+        candidate = sharpened(parts, self._run(method, start, warm, chosen, began), chosen.tol)
         answer, certificate = candidate.answer, candidate.certificate
         notes += (candidate.note,) if candidate.note else ()
         y, z = certificate.multipliers

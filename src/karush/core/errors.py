@@ -7,7 +7,8 @@ KarushError
 │   └── PrecisionError             float32 data where float64 is needed
 ├── OptionError (TypeError)        an unknown or impossible option or method
 ├── BackendMissing (ImportError)   a solver that is not installed
-└── FileError (ValueError)         a problem file or point file that cannot be read
+├── FileError (ValueError)         a problem file or point file that cannot be read
+└── SensitivityError               a solution that has no derivative, or a mode that has no normal approximation
 ```
 
 A message names the argument, its value, the condition that it violates, and the cure.
@@ -40,3 +41,7 @@ class BackendMissing(KarushError, ImportError):
 
 class FileError(KarushError, ValueError):
     """A problem file or point file that cannot be read as one."""
+
+
+class SensitivityError(KarushError):
+    """A condition under which a solution may be differentiated fails; the message says which, and by how much."""

@@ -88,6 +88,33 @@ class Door:
             raise ProblemError(f"{argument} is no prefix of x0's structure {self.treedef}: {error}") from error
         return np.concatenate(parts) if parts else np.zeros(0)
 
+    # What a solver sees may hold more variables than the user's x (the two parts of |x|). The next six are the identity
+    # here; `karush.problem.regularization.SplitDoor` gives them their meaning.
+
+    def enter(self, flat: np.ndarray) -> np.ndarray:
+        """The solver's variables for the user's raveled x."""
+        return flat
+
+    def join(self, variables: Any) -> Any:
+        """The user's raveled x (size, ...) from the solver's variables; linear."""
+        return variables
+
+    def join_transposed(self, cotangent: np.ndarray) -> np.ndarray:
+        """The transpose of `join`."""
+        return cotangent
+
+    def bound_multipliers(self, values: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """What belongs to bounds of the user's x in `values`, a multiple or derivative of the multipliers z."""
+        return values
+
+    def bound_multipliers_transposed(self, cotangent: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """The transpose of `bound_multipliers` in `values`."""
+        return cotangent
+
+    def ravel_joined(self, tree: Any, argument: str) -> np.ndarray:
+        """Raveled x (size,), as the user sees it."""
+        return Door.ravel(self, tree, argument)
+
     def names(self) -> tuple[str, ...]:
         """One name per flat entry: ``x[2]``, ``gen.p[0]``, ``angle[1,3]``."""
         out: list[str] = []

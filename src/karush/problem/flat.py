@@ -14,6 +14,8 @@ from karush.core.pytrees import Door, open_door, ravel_traced
 from karush.problem.bounds import read_bounds
 from karush.problem.constraints import Constraint
 from karush.problem.problem import Problem
+from karush.problem.regularization import Laid, lay_out, split_bounds, split_names
+from karush.problem.typical import read_scales
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class FlatProblem:
     """(m,) or None; zero where the user gave none"""
     closed_jaxpr: Any
     """traced program: flat x (n,) and the leaves of params -> f (), c (m,)"""
+    regularization: Laid | None = None
+    """terms that are part of f"""
 
     @property
     def n(self) -> int:
@@ -67,7 +71,7 @@ class FlatProblem:
 
     def __getstate__(self) -> dict[str, Any]:
         # A traced program cannot be pickled; a stored result is read, not solved again.
-        return {**vars(self), "closed_jaxpr": None}
+        return {**vars(self), "closed_jaxpr": None, "regularization": None}
 
     def __deepcopy__(self, memo: Any) -> "FlatProblem":
         return self
@@ -81,6 +85,8 @@ class FlatProblem:
                 f"params is {new}, but the problem was prepared with {old}: structure, shapes and types must be the "
                 "same; give such params, or prepare the problem anew"
             )
+        if self.regularization is not None:
+            self.regularization.require_weights(params)
         return replace(self, params=params)
 
 
@@ -130,8 +136,12 @@ def flatten(problem: Problem) -> FlatProblem:
     lower, upper = read_bounds(problem.bounds, door, names)
     constraints: tuple[Constraint, ...] = tuple(problem.constraints)  # type: ignore[arg-type]
     labels = tuple(f"constraint {i}" if c.name is None else c.name for i, c in enumerate(constraints))
-    program = _Program(problem, constraints, labels, door)
+    laid = lay_out(problem.regularization, door, lower, upper)
+    door, (lower, upper) = laid.door, split_bounds(laid.door, lower, upper)
+    x0, names = door.enter(x0), split_names(door)
+    program = _Program(problem, constraints, labels, door, laid)
     params = read_params(problem.params)
+    laid.require_weights(params)
     with float64():
         leaves, treedef = jax.tree.flatten(params)
         closed_jaxpr = jax.make_jaxpr(lambda x, *p: program(x, treedef.unflatten(p)))(x0, *leaves)
@@ -141,7 +151,7 @@ def flatten(problem: Problem) -> FlatProblem:
     limits = [_limits(c, label, shape) for c, label, shape in zip(constraints, labels, shapes, strict=True)]
     row_lower = np.concatenate([low for low, _ in limits]) if limits else np.zeros(0)
     row_upper = np.concatenate([up for _, up in limits]) if limits else np.zeros(0)
-    x_scale, f_scale, row_scale = _scales(problem, door, labels, sizes)
+    x_scale, f_scale, row_scale = read_scales(problem, door, labels, sizes)
     return FlatProblem(
         door=door,
         x0=x0,
@@ -161,14 +171,17 @@ def flatten(problem: Problem) -> FlatProblem:
         f_scale=f_scale,
         row_scale=row_scale,
         closed_jaxpr=closed_jaxpr,
+        regularization=laid,
     )
 
 
 class _Program:
     """flat x, params -> (f, c): the one place where the user's functions are called; notes the rows' shapes."""
 
-    def __init__(self, problem: Problem, constraints: tuple[Constraint, ...], labels: tuple[str, ...], door: Door):
-        self.problem, self.constraints, self.labels, self.door = problem, constraints, labels, door
+    def __init__(
+        self, problem: Problem, constraints: tuple[Constraint, ...], labels: tuple[str, ...], door: Door, laid: Laid
+    ):
+        self.problem, self.constraints, self.labels, self.door, self.laid = problem, constraints, labels, door, laid
         self.shapes: list[tuple[int, ...]] = []
 
     def __call__(self, x: Any, params: Any) -> tuple[Any, Any]:
@@ -180,14 +193,15 @@ class _Program:
         parts = []
         for constraint, label in zip(self.constraints, self.labels, strict=True):
             label = f"constraint {label!r}"
-            out = _traced(constraint.function, (x,) if constraint.flat else arguments, label)
+            out = _traced(constraint.function, (self.door.join(x),) if constraint.flat else arguments, label)
             leaves = jax.tree.leaves(out)
             if not leaves or not all(_is_real(leaf) for leaf in leaves):
                 raise TraceError(f"{label} returned {out!r:.80}; it must return floating-point rows")
             self.shapes.append(jnp.shape(leaves[0]) if len(leaves) == 1 else (sum(jnp.size(leaf) for leaf in leaves),))
             parts.append(jnp.asarray(ravel_traced(out), dtype=jnp.float64))
         rows = jnp.concatenate(parts) if parts else jnp.zeros(0)
-        return (-value if self.problem.maximize else value), rows
+        value = -value if self.problem.maximize else value
+        return value + self.laid.penalty(x, params) if self.laid.terms else value, rows
 
 
 def _traced(function: Callable[..., Any], arguments: tuple[Any, ...], label: str) -> Any:
@@ -253,45 +267,3 @@ def _row_names(label: str, shape: tuple[int, ...]) -> list[str]:
     if shape == ():
         return [label]
     return [f"{label}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
-
-
-def _row_scale(given: Any, label: str, size: int) -> np.ndarray:
-    values = as_float64(given, f"scales.constraints[{label!r}]").ravel()
-    if values.size not in (1, size):
-        raise ProblemError(
-            f"scales.constraints[{label!r}] holds {values.size} numbers, but the constraint has {size} rows; "
-            "give one number, or one for each row"
-        )
-    return np.broadcast_to(values, (size,))
-
-
-def _scales(
-    problem: Problem, door: Door, labels: tuple[str, ...], sizes: list[int]
-) -> tuple[np.ndarray | None, float | None, np.ndarray | None]:
-    scales = problem.scales
-    if scales is None:
-        return None, None, None
-    x_scale = None if scales.x is None else door.broadcast(scales.x, "scales.x", 1.0)
-    row_scale = None
-    if scales.constraints is not None:
-        unknown = set(scales.constraints) - set(labels)
-        if unknown:
-            raise ProblemError(f"scales.constraints names {sorted(unknown)[0]!r}; the constraints are {list(labels)}")
-        row_scale = np.concatenate(
-            [
-                np.zeros(0),
-                *(_row_scale(scales.constraints.get(label, 0.0), label, size) for label, size in zip(labels, sizes)),
-            ]
-        )
-    f_scale = None
-    if scales.objective is not None:
-        if np.ndim(scales.objective):
-            raise ProblemError(f"scales.objective is {scales.objective!r:.60}; give one positive number")
-        f_scale = float(as_float64(scales.objective, "scales.objective"))
-    given = {"x": x_scale, "objective": f_scale}
-    for place, value in given.items():
-        if value is not None and not np.all(np.isfinite(value) & (np.asarray(value) > 0)):
-            raise ProblemError(f"scales.{place} is {value!r:.60}; typical sizes must be positive and finite")
-    if row_scale is not None and not np.all(np.isfinite(row_scale) & (row_scale >= 0)):
-        raise ProblemError("scales.constraints must be positive and finite")
-    return x_scale, f_scale, row_scale

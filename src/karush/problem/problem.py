@@ -6,6 +6,7 @@ from typing import Any
 
 from karush.core.errors import ProblemError
 from karush.problem.constraints import Constraint
+from karush.problem.regularization import Regularization, as_terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,8 @@ class Problem:
         The user's promise that the problem is convex; recorded as *assumed* in the certificate.
     maximize
         Whether the objective is to be maximised.
+    regularization
+        Terms added to the objective (subtracted where it is maximised): `l1`, `l2`, or a list of them.
     """
 
     objective: Callable[..., Any]
@@ -53,6 +56,7 @@ class Problem:
     convex: bool = False
     maximize: bool = False
     name: str | None = None
+    regularization: Sequence[Regularization] | Regularization = ()
 
     def __post_init__(self) -> None:
         if not callable(self.objective):
@@ -78,6 +82,7 @@ class Problem:
         if repeated:
             raise ProblemError(f"constraint name {sorted(repeated)[0]!r} is used twice; names must differ")
         object.__setattr__(self, "constraints", constraints)
+        object.__setattr__(self, "regularization", as_terms(self.regularization))
 
 
 def _constraints(given: Any) -> tuple[Constraint, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from karush.certificates.certificate import Certificate
+from karush.core.pytrees import Door
 from karush.core.status import Status
 from karush.core.table import number, to_text
 from karush.problem.flat import FlatProblem
@@ -125,12 +126,16 @@ class Result:
     def __str__(self) -> str:
         return to_text(summarize(self))
 
+    def _of_bounds(self, variables: np.ndarray) -> Any:
+        door = self.flat.door
+        return Door.unravel(door, door.bound_multipliers(variables, self.z_flat))
+
     def _in_users_shape(self, rows: np.ndarray, variables: np.ndarray) -> dict[str, Any]:
         owner, shapes = self.flat.row_owner, self.flat.row_shapes
         parts: dict[str, Any] = {
             name: rows[owner == k].reshape(shapes[k]) for k, name in enumerate(self.flat.constraint_names)
         }
-        parts[BOUNDS] = jax.tree.map(np.asarray, self.flat.door.unravel(variables))
+        parts[BOUNDS] = jax.tree.map(np.asarray, self._of_bounds(variables))
         return parts
 
 

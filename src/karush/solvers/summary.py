@@ -50,7 +50,7 @@ def summarize(result: Result) -> tuple[Section, ...]:
     facts += [(Cell("note"), Cell(note)) for note in result.notes]
     return (
         Section(title, tuple(facts)),
-        variables_section(flat.door, result.x_flat),
+        variables_section(flat.door, flat.door.join(result.x_flat)),
         *active_section(result.active),
         *certificate_sections(result.certificate),
     )
@@ -69,7 +69,7 @@ def summarize_certificate(certificate: Certificate, x: Any, name: str | None = N
         active = active_limits(flat, (point.to_lower, point.to_upper), y, z, certificate.scales)
     return (
         Section(f"{name or 'karush'}: certificate of a given point", tuple(facts)),
-        variables_section(flat.door, flat.door.ravel(x, "x")),
+        variables_section(flat.door, flat.door.ravel_joined(x, "x")),
         *active_section(active),
         *certificate_sections(certificate),
     )
