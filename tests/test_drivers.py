@@ -16,7 +16,7 @@ EPS = np.finfo(float).eps
 
 def fused_run(parts, max_iterations=500):
     packed = parts.run_fused(parts.flat.projected(parts.flat.x0), run.MU_FIRST, max_iterations, 1e-8)
-    return packed[:-3], tuple(int(count) for count in packed[-3:])
+    return packed.point, (packed.status, packed.iterations, packed.evaluations)
 
 
 def python_run(parts, max_iterations=500):
@@ -90,11 +90,11 @@ def test_the_state_keeps_its_shapes_and_types():
 def test_the_fused_program_is_compiled_once_for_all_starts_and_tolerances():
     solver = prepared(rosenbrock)
     solver.solve(driver="fused")
-    program = solver.parts.fused["function"]
+    program = solver.parts.fused.program
     before = program._cache_size()
     for start_at, tol in (([2.0, 2.0], 1e-8), ([-1.0, 3.0], 1e-6), ([0.0, 0.0], 1e-8)):
         assert solver.solve(start_at, driver="fused", tol=tol).success
-    assert solver.parts.fused["function"] is program
+    assert solver.parts.fused.program is program
     assert program._cache_size() == before
 
 

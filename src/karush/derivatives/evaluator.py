@@ -9,6 +9,7 @@ H(x, w)      (n, n)     Hessian of  σ f + yᵀc,  the Jacobian of its gradient
 ```
 """
 
+import copy
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -194,6 +195,14 @@ class Evaluator:
     def _lower_triangle(self) -> np.ndarray:
         rows, cols = self._full_hessian_pattern()
         return np.flatnonzero(rows >= cols)
+
+    def with_params(self, param_leaves: list[Any]) -> "Evaluator":
+        """Itself where it has these parameter values, else another one with them on the same compiled programs."""
+        if param_leaves is self.param_leaves:
+            return self
+        other = copy.copy(self)
+        other.set_params(param_leaves)
+        return other
 
     def set_params(self, param_leaves: list[Any]) -> None:
         """Evaluate with other parameter values from now on; nothing is compiled anew."""

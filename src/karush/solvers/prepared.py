@@ -1,20 +1,38 @@
 """What is done once for a problem, whatever its starts: trace, patterns, compiled derivatives, units and scales."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
 from karush.certificates import Certificate, Scales, judge, typical_scales
 from karush.certificates.analysis import Analysis, analyse
+from karush.certificates.compiled import conditions
+from karush.certificates.deferred import Deferred
+from karush.certificates.scaled import scaled_problem
 from karush.core.precision import float64
+from karush.core.status import Verdict
 from karush.derivatives.evaluator import Evaluator
 from karush.linalg.kkt_system import Layout, layout
 from karush.problem.flat import FlatProblem, flatten
 from karush.problem.problem import Problem
 from karush.solvers import drivers, start
 from karush.solvers.state import Data
+
+
+@dataclass(eq=False)
+class Fused:
+    """The compiled solve and its latest arguments on the device: for a repeated solve they need not go there again."""
+
+    program: Callable[..., Any]
+    settings: tuple[float, ...] = ()
+    settings_there: Any = None
+    x: np.ndarray | None = None
+    x_there: Any = None
+    params: list[Any] | None = None
+    params_there: list[Any] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -29,8 +47,8 @@ class Prepared:
     scales: Scales
     units: Data
     """the problem in the solver's units, as NumPy arrays"""
-    fused: dict[str, Any] = field(default_factory=dict)
-    """compiled solve and its data on the device, once asked for"""
+    fused: Fused | None = None
+    """compiled solve, once asked for"""
     compiled: dict[Any, Any] = field(default_factory=dict)
     """compiled programs of the methods for problems without constraint rows, by method"""
 
@@ -66,22 +84,36 @@ class Prepared:
         """The certificate of a point."""
         return judge(self.flat, self.evaluator, x, y, z, tol=tol, analysis=self.analysis, scales=self.scales, **more)
 
+    def deferred(self, verdict: Verdict, x: np.ndarray, y: np.ndarray, z: np.ndarray, tol: float) -> Certificate:
+        """The certificate of a point whose verdict is clear; its numbers are measured when they are first read."""
+        flat, leaves, analysis = self.flat, self.evaluator.param_leaves, self.analysis
+
+        def measure() -> Certificate:
+            # The problem may have been given other parameters since.
+            evaluator = self.evaluator.with_params(leaves)
+            return judge(flat, evaluator, x, y, z, tol=tol, analysis=analysis, scales=self.scales)
+
+        return Deferred(verdict, self.scales, (y, z), measure)
+
     def compile_fused(self) -> None:
         """Compile the whole solve into one program; later fused solves run it."""
-        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            function = drivers.fused(self.evaluator, self.layout)
-            device = jax.tree.map(jax.numpy.asarray, self.units)
-            arguments = (device, self.flat.projected(self.flat.x0), 0.1, 0, *self.evaluator.param_leaves)
-            jax.block_until_ready(function(*arguments))
-        self.fused = {"function": function, "device": device, "tol": float(self.units.tol)}
+        self.run_fused(self.flat.projected(self.flat.x0), 0.1, 0, float(self.units.tol))
 
-    def run_fused(self, x0: np.ndarray, mu: float, max_iterations: int, tol: float) -> np.ndarray:
-        """The packed answer of `drivers.fused` from x0 (n,)."""
-        if not self.fused:
-            self.compile_fused()
-        device = self.fused["device"]
-        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            if tol != self.fused["tol"]:
-                device = jax.tree.map(jax.numpy.asarray, self.data(tol))
-                self.fused |= {"device": device, "tol": tol}
-            return np.asarray(self.fused["function"](device, x0, mu, max_iterations, *self.evaluator.param_leaves))
+    def run_fused(self, x0: np.ndarray, mu: float, max_iterations: int, tol: float) -> drivers.Packed:
+        """The answer of the compiled solve from x0 (n,), with a verdict where that is clear."""
+        with float64():
+            if self.fused is None:
+                known = conditions(scaled_problem(self.flat, self.evaluator, self.scales), self.analysis)
+                self.fused = Fused(drivers.fused(self.evaluator, self.layout, self.units, known))
+            fused = self.fused
+            settings = (mu, tol, float(max_iterations))
+            if settings != fused.settings:
+                fused.settings, fused.settings_there = settings, jnp.asarray(settings, dtype=jnp.float64)
+            if fused.x is None or not np.array_equal(fused.x, x0):
+                fused.x, fused.x_there = x0.copy(), jnp.asarray(x0)
+            if fused.params is not self.evaluator.param_leaves:
+                fused.params = self.evaluator.param_leaves
+                fused.params_there = [jnp.asarray(leaf) for leaf in fused.params]
+            # A copy, for the device's own memory cannot be written to.
+            array = np.array(fused.program(fused.x_there, fused.settings_there, *fused.params_there))
+        return drivers.unpack(array, self.flat.n, self.flat.m)

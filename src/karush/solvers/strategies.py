@@ -20,8 +20,10 @@ from karush.backends import slsqp
 from karush.backends.answer import BackendAnswer as Answer
 from karush.backends.answer import BackendOptions
 from karush.certificates import Certificate
+from karush.certificates.compiled import GLOBAL, LOCAL, UNCLEAR
 from karush.core.status import Status, Verdict
 from karush.solvers import active_newton
+from karush.solvers.drivers import Packed
 from karush.solvers.prepared import Prepared
 from karush.solvers.run import MU_FIRST, Limits, Watch, unpacked, watched
 from karush.solvers.run import STATUS as RUN_STATUS
@@ -47,6 +49,7 @@ RANK = {
     Verdict.LOCALLY_INFEASIBLE: 5,
     Verdict.NOT_STATIONARY: 6,
 }
+CLEAR_VERDICTS = {LOCAL: Verdict.LOCAL_MINIMUM, GLOBAL: Verdict.GLOBAL_MINIMUM}
 SETTLED = Verdict.UNDECIDED
 """From this verdict upwards a point is what it is: where KKT holds and curvature says nothing, as at x⁴ or at a kink,
 another run comes back to it."""
@@ -61,6 +64,8 @@ class Candidate:
     answer: Answer
     certificate: Certificate
     note: str = ""
+    values: tuple[float, np.ndarray] | None = None
+    """f and c (m,) at the answer, where they are known already"""
 
     @property
     def rank(self) -> int:
@@ -91,12 +96,8 @@ class Search:
     def run(self, x0: np.ndarray, mu: float = MU_FIRST, note: str = "", data: Data | None = None) -> Candidate:
         """The interior point from x0 (n,), judged."""
         prepared = self.prepared
-        flat, evaluator = prepared.flat, prepared.evaluator
         if self.driver == "fused" and data is None:
-            packed = prepared.run_fused(x0, mu, self.limits.max_iterations, self.tol)
-            status, iterations, evaluations = (int(count) for count in packed[-3:])
-            answer = unpacked(flat, evaluator, prepared.units, packed, RUN_STATUS[status], iterations, evaluations, [])
-            return self.judge(answer, note)
+            return self.fused(prepared.run_fused(x0, mu, self.limits.max_iterations, self.tol), note)
         answer, watch = self.watched(x0, mu, data or prepared.data(self.tol))
         candidate = self.judge(answer, note)
         unbounded = candidate.certificate.verdict is Verdict.UNBOUNDED
@@ -104,6 +105,14 @@ class Search:
             earlier = replace(answer, x=prepared.flat.projected(watch.first_feasible), iterations=0, history=())
             return self.judge(earlier, "the run went out of bounds; this is where it first was feasible")
         return candidate
+
+    def fused(self, packed: Packed, note: str = "") -> Candidate:
+        """The answer of the compiled solve, judged."""
+        prepared = self.prepared
+        status = RUN_STATUS[packed.status]
+        counts = packed.iterations, packed.evaluations
+        answer = unpacked(prepared.flat, prepared.evaluator, prepared.units, packed.point, status, *counts, [])
+        return self.judge(answer, note)
 
     def watched(self, x0: np.ndarray, mu: float, data: Data) -> tuple[Answer, Watch]:
         """One run of the Python loop."""
@@ -134,7 +143,13 @@ class Search:
 def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, driver: str) -> Candidate:
     """The best judged answer from x0 (n,), within the bounds."""
     search = Search(prepared, tol, limits, driver)
-    candidate = search.run(x0)
+    if driver == "fused":
+        packed = prepared.run_fused(x0, MU_FIRST, limits.max_iterations, tol)
+        if packed.verdict != UNCLEAR:
+            return _clear(prepared, packed, tol)
+        candidate = search.fused(packed)
+    else:
+        candidate = search.run(x0)
     if search.best.certificate.verdict is Verdict.STATIONARY:
         # The sharper active set of an exact KKT point may decide what an approximate one leaves open.
         polished(search)
@@ -152,6 +167,21 @@ def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, dri
         best.answer, iterations=search.iterations, evaluations=search.evaluations, history=tuple(search.history)
     )
     return replace(best, answer=totals)
+
+
+def _clear(prepared: Prepared, packed: Packed, tol: float) -> Candidate:
+    """The answer of a compiled solve that has its verdict already."""
+    answer = Answer(
+        x=packed.x,
+        y=packed.y,
+        z=packed.z,
+        status=RUN_STATUS[packed.status],
+        message="",
+        iterations=packed.iterations,
+        evaluations=packed.evaluations,
+    )
+    certificate = prepared.deferred(CLEAR_VERDICTS[packed.verdict], packed.x, packed.y, packed.z, tol)
+    return Candidate(answer, certificate, values=(packed.value, packed.rows))
 
 
 def improve(prepared: Prepared, answer: Answer, *, tol: float, limits: Limits) -> Candidate:

@@ -1,0 +1,239 @@
+"""The clear cases of `judge`, as a pure JAX function: to be compiled into the program that finds the point.
+
+```
+clear_verdict(...) = LOCAL, GLOBAL   only if judge(...) says LOCAL_MINIMUM, GLOBAL_MINIMUM
+                   = UNCLEAR         otherwise: ask `judge`
+```
+
+It measures what `judge` measures, with the same formulas in the same dimensionless units, and holds every number to a
+bound stricter than that of `judge` by more than the two can differ in rounding. What needs a search, a second look or a
+promise of the user's (kinks nearby, dependent gradients, curvature near zero, rays, witnesses) is UNCLEAR. Any method's
+program may call it, with constraint rows or without (m = 0).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from karush.certificates import agreement, near
+from karush.certificates.analysis import QUADRATIC, Analysis
+from karush.certificates.judge import KINK
+from karush.certificates.kkt import MULTIPLIER, PUSH, RATIO, TINY
+from karush.certificates.kkt import ROUNDING as SLOPE_ROUNDING
+from karush.certificates.projection import null_space
+from karush.certificates.scaled import Scaled
+from karush.certificates.second_order import CURVATURE, EPS
+from karush.certificates.sufficiency import LARGEST_MULTIPLIER
+from karush.certificates.traced_point import Answer, TracedPoint, dimensionless, moved
+from karush.certificates.unboundedness import DEEP, FAR
+
+UNCLEAR, LOCAL, GLOBAL = 0, 1, 2
+
+ROUNDS = 0.75
+"""Share of a bound that is used up where compiled and step-by-step numbers differ by rounding alone."""
+CLEAR = 0.5
+"""Share where they depend on the direction of least curvature, or sort a limit into strong, weak and inactive."""
+COMPILED_UP_TO = 100
+"""Variables up to which verdicts are compiled; above, the step-by-step judge costs no more than the linear algebra."""
+
+
+class Conditions(NamedTuple):
+    """What is constant in the judgement of one problem; NumPy arrays, which a compiled program embeds."""
+
+    scaled: Scaled
+    analysis: Analysis
+    inequality: np.ndarray
+    """(k,) bool"""
+    affine: np.ndarray
+    """(k,) bool: equalities whose gradients are constant"""
+
+
+def conditions(scaled: Scaled, analysis: Analysis) -> Conditions | None:
+    """The constants for a problem, or None for one whose verdicts are left to `judge` altogether.
+
+    That is where the problem is large, constant, or convex by the user's promise.
+    """
+    flat = scaled.flat
+    if flat.n > COMPILED_UP_TO or analysis.value_degree == 0 or "convex" in flat.promises:
+        return None
+    affine = scaled.equal.copy()
+    affine[: flat.m] &= analysis.row_degrees <= 1
+    return Conditions(scaled, analysis, ~scaled.equal, affine)
+
+
+def clear_verdict(
+    known: Conditions,
+    answer: Answer,
+    tol: Any,
+    derivatives: Callable[[Any, Any], tuple[Any, Any, Any]],
+    values: Callable[[Any], Any],
+    params: tuple[Any, ...] = (),
+) -> Any:
+    """UNCLEAR, LOCAL or GLOBAL, in a trace.
+
+    Parameters
+    ----------
+    known
+        From `conditions`.
+    answer
+        The point; its x has to lie within the bounds exactly.
+    tol
+        Bound of the dimensionless first-order entries.
+    derivatives
+        ``(x, (σ, y)) -> F (1+m,), J (1+m, n), H (n, n)``, as `Evaluator.derivatives` with its parameters.
+    values
+        ``x -> F (1+m,)``, as `Evaluator.program` with its parameters.
+    params
+        Leaves of the parameters, for the distance to the kinks of the program.
+    """
+    point = dimensionless(known.scaled, answer)
+    multipliers = jnp.concatenate([point.y, point.z])
+    sound = _first_order(known, point, multipliers, tol)
+    sound &= _agrees(known.scaled, answer, point, values)
+    sound &= jnp.max(jnp.abs(multipliers), initial=0.0) <= CLEAR * tol**-LARGEST_MULTIPLIER
+    if known.analysis.kinks:
+        distances = known.analysis.margins
+        assert distances is not None
+        margins = distances(answer.x, known.scaled.scales.x, *params)
+        # Beyond this neither the rule for kinks nor the shortened steps of the comparison of values apply.
+        far = max(KINK, agreement.BEFORE_KINK * agreement.LONGER * agreement.LENGTH) / CLEAR
+        sound &= jnp.all(margins > far)
+    strong, sorted_clearly = _sorted(known, point, multipliers, tol)
+    convex, nonconvex = _convexity(known, point)
+    curved = _curvature(known, answer, point, strong, multipliers, tol, derivatives)
+    local = nonconvex & sorted_clearly & curved
+    return jnp.where(sound & convex, GLOBAL, jnp.where(sound & local, LOCAL, UNCLEAR))
+
+
+def _first_order(known: Conditions, point: TracedPoint, multipliers: Any, tol: Any) -> Any:
+    """Feasible, stationary, signs and complementarity; not far out or deep down."""
+    allowed = ROUNDS * tol
+    nearest = jnp.minimum(point.to_lower, point.to_upper)
+    distance = jnp.where(multipliers > 0, point.to_upper, point.to_lower)
+    defect = jnp.abs(multipliers) * jnp.where(jnp.isinf(distance), 1.0, jnp.abs(distance))
+    return (
+        jnp.all(nearest >= -allowed)
+        & jnp.all(point.residual <= allowed)
+        & jnp.all(defect <= allowed)
+        & jnp.all(jnp.abs(point.u) <= CLEAR * FAR)
+        & (point.value >= -CLEAR * DEEP)
+    )
+
+
+def _agrees(scaled: Scaled, answer: Answer, point: TracedPoint, values: Callable[[Any], Any]) -> Any:
+    """`agreement.agreement` by its first, short step."""
+    m = scaled.flat.m
+    back = point.to_lower[m:] > point.to_upper[m:]
+    x, d = moved(scaled, point, jnp.where(back, -agreement.LENGTH, agreement.LENGTH) * scaled.uneven)
+    there = values(x)
+    changed = there[0] / scaled.scales.f - point.value
+    rounding = jnp.abs(point.value) + point.terms @ (jnp.abs(point.u) + jnp.abs(d))
+    if m:
+        changed += point.y @ (there[1:] / scaled.scales.rows - point.rows)
+        rounding += jnp.abs(point.y) @ jnp.abs(point.rows)
+    first, bent = point.slope @ d, point.hessian @ d
+    promised = first + 0.5 * (d @ bent)
+    allowed = agreement.SHARE * (jnp.abs(first) + jnp.abs(d) @ jnp.abs(bent)) + agreement.ROUNDING * rounding
+    return jnp.abs(changed - promised) <= CLEAR * allowed
+
+
+def _sorted(known: Conditions, point: TracedPoint, multipliers: Any, tol: Any) -> tuple[Any, Any]:
+    """(k,) the strongly active limits of `kkt.active_set`, and whether none is a borderline case."""
+    m = point.rows.size
+    distance = jnp.abs(jnp.minimum(point.to_lower, point.to_upper))
+    reach = jnp.sqrt(tol)
+    active = distance <= reach
+    leftover = jnp.maximum(jnp.max(point.residual), SLOPE_ROUNDING * jnp.max(point.terms))
+    floor = RATIO * distance + MULTIPLIER * leftover
+    lengths = jnp.concatenate([jnp.sqrt(jnp.sum(point.jacobian**2, axis=1)), jnp.ones(point.u.size)])
+    chosen = active & known.inequality
+    shortest = jnp.min(jnp.where(chosen, lengths, 1.0)[:m], initial=1.0)
+    floor_at_most = floor + PUSH * jnp.linalg.norm(point.hessian) / jnp.maximum(shortest, TINY)
+    size = jnp.abs(multipliers)
+    strong = chosen & (CLEAR * size > floor_at_most)
+    weak = chosen & (size < CLEAR * floor)
+    on_the_edge = known.inequality & (CLEAR * distance <= reach) & (distance >= CLEAR * reach)
+    clear = ~jnp.any(on_the_edge) & jnp.all(strong | weak | ~chosen)
+    return strong | (active & ~known.inequality), clear
+
+
+def _error(hessian: Any) -> Any:
+    """Of an eigenvalue, as in `second_order.curvature`."""
+    return CURVATURE * hessian.shape[0] * EPS * jnp.linalg.norm(hessian)
+
+
+def _convexity(known: Conditions, point: TracedPoint) -> tuple[Any, Any]:
+    """Whether L is clearly a convex quadratic on the affine equalities, and whether it clearly is none."""
+    if known.analysis.degree > QUADRATIC:
+        return False, True
+    hessian = point.hessian
+    space = null_space(point.jacobian, known.affine, known.affine)
+    least = jnp.linalg.eigvalsh(space.restricted(hessian))[0]
+    error = _error(hessian)
+    diagonal = True if known.affine.any() else jnp.all(jnp.diagonal(hessian) >= 0)
+    convex = space.clear & (((least >= -CLEAR * error) & diagonal) | jnp.all(hessian == 0.0))
+    return convex, space.clear & (CLEAR * least < -error)
+
+
+def _curvature(
+    known: Conditions,
+    answer: Answer,
+    point: TracedPoint,
+    strong: Any,
+    multipliers: Any,
+    tol: Any,
+    derivatives: Callable[[Any, Any], tuple[Any, Any, Any]],
+) -> Any:
+    """Positive curvature on the null space of the strongly active limits, at the point and near it.
+
+    At a vertex, where nothing is left of that space, the gradients have to hold near it instead.
+    """
+    scaled, hessian = known.scaled, point.hessian
+    space = null_space(point.jacobian, strong, np.ones(strong.shape, bool))
+    spectrum, vectors = jnp.linalg.eigh(space.restricted(hessian))
+    least = jnp.where(space.dimension > 0, spectrum[0], 0.0)
+    positive = CLEAR * least > _error(hessian) + space.error * jnp.linalg.norm(hessian)
+    slope = space.project(point.slope + point.z)
+    newton = -space.project(vectors @ ((slope @ vectors) / spectrum))
+    decrease = -0.5 * (slope @ newton)
+    vertex = space.dimension == 0
+    wanted, inwards = _ways(space, vectors[:, 0], newton, known, strong, multipliers)
+    first_way, d_first = moved(scaled, point, wanted)
+    other_way, d_other = moved(scaled, point, 4.0 * newton - wanted)
+    clipped = jnp.max(jnp.abs(d_first - wanted)) > 0.5 * near.LENGTHS[0]
+    x_vertex, d_vertex = moved(scaled, point, inwards)
+    x = jnp.where(vertex, x_vertex, jnp.where(clipped, other_way, first_way))
+    d = jnp.where(vertex, d_vertex, jnp.where(clipped, d_other, d_first))
+    weights = jnp.concatenate([jnp.ones(1), answer.y])
+    _, jacobian, hessian_there = derivatives(x, weights)
+    change = (weights @ jacobian) / scaled.bound_price - point.slope
+    hessian_there = hessian_there * scaled.scales.x / scaled.bound_price[:, None]
+    bent = hessian @ d
+    model = d @ bent
+    share = CLEAR * near.AGREEMENT
+    kept = jnp.linalg.cholesky(
+        space.restricted(hessian_there) - (1.0 - share) * least * jnp.eye(d.size), symmetrize_input=False
+    )
+    curved = (
+        positive
+        & (jnp.abs(d @ change - model) <= share * model)
+        & jnp.all(jnp.isfinite(jnp.diagonal(kept)))
+        & (decrease <= ROUNDS * tol)
+    )
+    pushing = (strong & known.inequality)[: point.rows.size], (strong & known.inequality)[point.rows.size :]
+    forces = jnp.concatenate([jnp.where(pushing[0], space.lengths, 1.0), jnp.ones(d.size)]) * jnp.abs(multipliers)
+    reference = jnp.min(jnp.where(strong & known.inequality, forces, jnp.inf)) + jnp.max(jnp.abs(bent))
+    held = jnp.max(jnp.abs(change - bent)) <= share * reference
+    held |= ~jnp.any(strong & known.inequality)
+    return space.clear & jnp.where(vertex, held, curved)
+
+
+def _ways(space: Any, softest: Any, newton: Any, known: Conditions, strong: Any, multipliers: Any) -> tuple[Any, Any]:
+    """2 p + δ v of `near`, and of length δ the way from a vertex into the inside of its strong inequalities."""
+    delta = near.LENGTHS[0]
+    wanted = 2 * newton + jnp.where(softest @ newton >= 0, delta, -delta) * softest
+    inwards = space.reach(jnp.where(strong & known.inequality, -jnp.sign(multipliers), 0.0))
+    length = jnp.sqrt(inwards @ inwards)
+    return wanted, delta * inwards / jnp.where(length > 0, length, 1.0)
