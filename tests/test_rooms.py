@@ -14,6 +14,7 @@ ROOMS = (
     "jaxprs",
     "arithmetic",
     "derivatives",
+    "curvature",
     "linalg",
     "problem",
     "certificates",

@@ -16,6 +16,8 @@ from karush.certificates import Certificate as Certificate
 from karush.core import errors as errors
 from karush.core.status import Status as Status
 from karush.core.status import Verdict as Verdict
+from karush.curvature import Curvature as Curvature
+from karush.curvature import curvature as curvature
 from karush.derivatives import Gradient as Gradient
 from karush.derivatives import Hessian as Hessian
 from karush.derivatives import Jacobian as Jacobian
@@ -41,6 +43,7 @@ from karush.unconstrained import methods as methods
 
 __all__ = [
     "Certificate",
+    "Curvature",
     "Change",
     "Gradient",
     "Hessian",
@@ -59,6 +62,7 @@ __all__ = [
     "Verdict",
     "between",
     "certify",
+    "curvature",
     "directional",
     "equal",
     "errors",

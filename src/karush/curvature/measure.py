@@ -108,10 +108,14 @@ class Point(NamedTuple):
         return slope(self.x, self.gradient, self.gradient_error, values, vectors, known, self.tol)
 
     def hessian_gap(self, pairs: Pairs) -> float:
-        """By how much the curvature at the two ends of the spectrum is off beside x."""
+        """By how much the curvature at the two ends of the spectrum is off beside x, where it is told from zero."""
+        told = [end for end in (0, -1) if abs(pairs.values[end]) > pairs.errors[end]]
         return max(
-            curvature_gap(self.derivatives, self.x, pairs.vectors[:, end], pairs.values[end], self.gradient_error)
-            for end in (0, -1)
+            (
+                curvature_gap(self.derivatives, self.x, pairs.vectors[:, end], pairs.values[end], self.gradient_error)
+                for end in told
+            ),
+            default=0.0,
         )
 
 

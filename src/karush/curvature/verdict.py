@@ -167,7 +167,7 @@ def _confirmed(facts: Facts, classification: Classification, reason: str, decidi
 
 
 def _keeps(facts: Facts) -> bool:
-    """Whether H has the same inertia beyond the predicted stationary point; of a large H, the same signs at its ends."""
+    """Whether H has the same inertia beyond the predicted stationary point; a large H, the same signs at its ends."""
     beyond = facts.x + BOTH_WAYS * facts.slope.newton
     values = facts.pairs.values
     if facts.complete:
