@@ -59,3 +59,7 @@ class Evidence(NamedTuple):
     """least eigenvalue of the constant ∇²L on the affine equalities, and its error bound"""
     because: str = ""
     """what decided, where the numbers alone do not say it"""
+    how: str = ""
+    """by what the curvature of a large problem was found"""
+    free: int | None = None
+    """number of free directions, where `second` does not list an eigenvalue for each"""

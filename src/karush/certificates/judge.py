@@ -12,6 +12,7 @@ from karush.certificates.certificate import Certificate
 from karush.certificates.evidence import Evidence
 from karush.certificates.infeasibility import infeasibility
 from karush.certificates.kkt import Kkt, active_set, first_order
+from karush.certificates.large import large_case, large_verdict
 from karush.certificates.multipliers import complete, estimate
 from karush.certificates.scaled import Scaled, scaled_problem
 from karush.certificates.scales import Scales, typical_scales
@@ -22,6 +23,7 @@ from karush.certificates.witness import around_kink, better_point
 from karush.core.status import Verdict
 from karush.core.table import measured
 from karush.derivatives.evaluator import Evaluation, Evaluator
+from karush.derivatives.large import LargeEvaluator
 from karush.problem.flat import FlatProblem
 
 KINK = 1.0e-6
@@ -83,6 +85,12 @@ def _judge(
         i = int(np.argmin(np.isfinite(x)))
         return _blind(scaled, Evidence(flat, tol, because=f"{flat.variable_names[i]} is {x[i]}"))
     inside = scaled.clipped(x)
+    if isinstance(evaluator, LargeEvaluator):
+        found = large_case(scaled, inside, np.abs(x - inside) / scales.x, given[1], tol)
+        if isinstance(found, Certificate):
+            return found
+        found = _note_kink(found, analysis) if analysis is not None and analysis.kinks else found
+        return large_verdict(found, analysis, sequence)
     case = _open_case(scaled, inside, np.abs(x - inside) / scales.x, given, tol)
     if isinstance(case, Certificate):
         return case

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from karush.derivatives.evaluator import Evaluation, Evaluator
+from karush.derivatives.large import Curved
 from karush.problem.flat import FlatProblem
 
 REACH = 100.0
@@ -64,8 +65,8 @@ def typical_scales(flat: FlatProblem, evaluation: Evaluation, evaluator: Evaluat
     """
     notes: list[str] = []
     x = _variables(flat, notes)
-    gradient, hessian = _finite(evaluation.gradient), _finite(evaluation.hessian)
-    variation = max(_largest(x * gradient), _largest(x[:, None] * hessian * x))
+    gradient = _finite(evaluation.gradient)
+    variation = max(_largest(x * gradient), _largest_bend(evaluation.hessian, x))
     seen = None if evaluator is None else _seen(flat, evaluation, evaluator, x)
     if seen is not None:
         variation = min(variation, BELIEVED * float(seen[0]))
@@ -142,6 +143,13 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 def _largest(values: np.ndarray) -> float:
     return float(np.max(np.abs(values), initial=0.0))
+
+
+def _largest_bend(hessian: np.ndarray | Curved, x: np.ndarray) -> float:
+    """The largest ``x_i |H_ij| x_j``."""
+    if isinstance(hessian, Curved):
+        return float(_finite(np.array(hessian.in_units(x, 1.0).largest())))
+    return _largest(x[:, None] * _finite(hessian) * x)
 
 
 def _power_of_two(values: np.ndarray) -> np.ndarray:

@@ -64,15 +64,17 @@ def _curvature(evidence: Evidence) -> Iterator[Entry]:
     second, near = evidence.second, evidence.near
     if evidence.convexity is not None:
         least, error = evidence.convexity
-        yield Entry("convexity of the Lagrangian", least, -error, least >= -error, "", "least eigenvalue, everywhere")
+        note = "least eigenvalue, everywhere" + (f", {evidence.how}" if evidence.how else "")
+        yield Entry("convexity of the Lagrangian", least, -error, least >= -error, "", note)
     if second is not None:
         outer, inner = second.outer, second.inner
-        count = outer.values.size
+        count = outer.values.size if evidence.free is None else evidence.free
         note = "no direction is left free" if not count else f"on {count} free directions"
         if outer is not inner:
             note += f"; on the cone between {measured(outer.least)} and {measured(inner.least)}"
             if evidence.cone is not None and evidence.cone.positive:
                 note += ", positive on every face"
+        note += f", {evidence.how}" if evidence.how else ""
         ok = outer.least > outer.error or (evidence.cone is not None and evidence.cone.positive is True)
         yield Entry("least curvature", outer.least, outer.error, ok, "", note)
     if evidence.agreement is not None:

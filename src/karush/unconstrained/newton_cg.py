@@ -109,8 +109,6 @@ def _model_step(
 
         u = x / task.x_unit
         box = Box(task.lower / task.x_unit - u, task.upper / task.x_unit - u)
-        s = lax.cond(
-            going, lambda: bounded_step(g, product, box, radius, on_face)[0], lambda: jnp.zeros_like(g)
-        )
+        s = lax.cond(going, lambda: bounded_step(g, product, box, radius, on_face)[0], lambda: jnp.zeros_like(g))
     Hs = lax.cond(going, lambda: product(s), lambda: jnp.zeros_like(s))
     return s, jnp.vdot(g, s), jnp.vdot(s, Hs)

@@ -1,0 +1,181 @@
+"""The least curvature of a large Hessian on its free variables, by factorization where it is sparse, else by products.
+
+```
+sparse     H − σI = L D Lᵀ without pivoting: all pivots positive exactly if λ_min(H) > σ; λ_min by inverse Lanczos
+products   Lanczos from a random start: θ_min >= λ_min, and with probability 1 − δ
+           λ_min >= θ_min − ε (θ_max − θ_min) / (1 − ε),   ε = (ln(1.65 √n / δ) / (2k − 1))²       after k steps
+```
+
+The second line is theorem 4.2 of [KW92]: a statement about chance, said so in the certificate.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+import scipy.sparse.linalg
+
+from karush.certificates.second_order import CURVATURE, EPS
+from karush.derivatives.large import Curved
+
+CHANCE = 1e-6
+"""δ, the probability with which Lanczos may miss the least eigenvalue by more than said"""
+STEPS = 1500
+"""Lanczos steps at most; 1500 settle condition numbers up to about 2e4"""
+LOOK_EVERY = 25
+"""steps between two looks at the tridiagonal matrix"""
+INVERSE_STEPS = 40
+"""steps of inverse Lanczos at most; the least eigenvalue itself only shows the user a number"""
+FILL = 200.0
+"""Entries per variable of the factor above which products are cheaper."""
+SETTLED = 1e-3
+"""relative change of the least eigenvalue over LOOK_EVERY inverse steps that ends them"""
+
+
+class Spectrum(NamedTuple):
+    """What is known of the least eigenvalue of a symmetric matrix (n, n) on its free variables."""
+
+    least: float
+    """an estimate from above; a Rayleigh quotient"""
+    below: float
+    """λ_min is larger, by factorization, or but for a chance of CHANCE; −inf where that is not known"""
+    error: float
+    """what cannot be told from zero"""
+    vector: np.ndarray
+    """(n,) unit direction of `least`; zeros where it was not needed"""
+    how: str
+    solve: scipy.sparse.linalg.SuperLU | None = None
+    """factorization on the free variables"""
+
+    @property
+    def positive(self) -> bool:
+        """Whether the matrix is known to be positive definite."""
+        return self.below > 0.0
+
+
+def spectrum(curved: Curved, free: np.ndarray) -> Spectrum:
+    """Least curvature of `curved` on the variables `free` (n,) bool."""
+    if not free.any():
+        return Spectrum(np.inf, np.inf, 0.0, np.zeros(free.size), "no variable is free")
+    if curved.entries is not None:
+        found = _by_factorization(curved, free)
+        if found is not None:
+            return found
+    return _by_products(curved, free)
+
+
+def factorized(matrix: scipy.sparse.csc_array) -> scipy.sparse.linalg.SuperLU | None:
+    """Factors without pivoting if all pivots are positive, so that the matrix is positive definite; else None."""
+    try:
+        factors = scipy.sparse.linalg.splu(
+            matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+    except RuntimeError:
+        # SuperLU's word for an exactly singular matrix.
+        return None
+    positive = np.array_equal(factors.perm_r, factors.perm_c) and bool((factors.U.diagonal() > 0).all())
+    return factors if positive else None
+
+
+def _by_factorization(curved: Curved, free: np.ndarray) -> Spectrum | None:
+    matrix = curved.entries
+    assert matrix is not None
+    places = np.flatnonzero(free)
+    inner = scipy.sparse.csc_array(matrix[places][:, places])
+    size = places.size
+    error = CURVATURE * EPS * curved.norm * (1.0 + math.sqrt(size))
+    lifted = scipy.sparse.csc_array(inner - error * scipy.sparse.eye_array(size))
+    factors = factorized(lifted)
+    if factors is None or factors.L.nnz > FILL * size:
+        return None
+    least, vector = _inverse_lanczos(factors, size)
+    whole = np.zeros(free.size)
+    whole[places] = vector
+    return Spectrum(least + error, error, error, whole, "by factorization of the sparse Hessian", factors)
+
+
+def _inverse_lanczos(factors: scipy.sparse.linalg.SuperLU, size: int) -> tuple[float, np.ndarray]:
+    """Estimate of the least eigenvalue of the factorized matrix, from above, and its direction (size,)."""
+    vector = np.random.default_rng(0).standard_normal(size)
+    basis = [vector / np.linalg.norm(vector)]
+    alpha: list[float] = []
+    beta: list[float] = []
+    most = min(INVERSE_STEPS, size)
+    last = 0.0
+    for k in range(most):
+        w = factors.solve(basis[k])
+        alpha.append(float(basis[k] @ w))
+        for other in basis:
+            w -= (other @ w) * other
+        length = float(np.linalg.norm(w))
+        if k % 5 == 4 or k == most - 1 or not length > EPS * abs(alpha[0]):
+            values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
+            settled = abs(values[-1] - last) <= SETTLED * abs(values[-1])
+            last = float(values[-1])
+            if settled or k == most - 1 or not length > EPS * abs(alpha[0]):
+                found = np.array(basis).T @ vectors[:, -1]
+                return 1.0 / last, found / np.linalg.norm(found)
+        beta.append(length)
+        basis.append(w / length)
+    raise AssertionError("the loop returns at its last step")
+
+
+def _by_products(curved: Curved, free: np.ndarray) -> Spectrum:
+    """Lanczos without reorthogonalisation: ghosts repeat extreme eigenvalues, they do not move them."""
+    n = free.size
+    alpha: list[float] = []
+    beta: list[float] = []
+    previous, q = np.zeros(n), _start(free)
+    doubt = math.log(1.648 * math.sqrt(np.count_nonzero(free)) / CHANCE)
+    most = min(STEPS, 2 * int(np.count_nonzero(free)) + 2)
+    least, below, error = np.nan, -np.inf, np.inf
+    for k in range(1, most + 1):
+        w = np.where(free, curved @ q, 0.0)
+        alpha.append(float(q @ w))
+        w -= alpha[-1] * q
+        if beta:
+            w -= beta[-1] * previous
+        length = float(np.linalg.norm(w))
+        if not math.isfinite(length):
+            return Spectrum(np.nan, -np.inf, np.inf, np.zeros(n), "a product with the Hessian is not finite")
+        exhausted = length <= EPS * max(map(abs, alpha))
+        if k % LOOK_EVERY == 0 or k == most or exhausted:
+            least, greatest = _ends(alpha, beta)
+            error = CURVATURE * EPS * max(abs(least), abs(greatest)) * math.sqrt(n)
+            share = min((doubt / (2 * k - 1)) ** 2, 1.0)
+            below = least - share / max(1.0 - share, EPS) * (greatest - least)
+            if exhausted:
+                below = least - error
+            if below > error or least < -error or exhausted:
+                break
+        beta.append(length)
+        previous, q = q, w / length
+    how = f"by {len(alpha)} Lanczos steps, with a chance of {CHANCE:.0e} to be wrong"
+    vector = np.zeros(n)
+    if least < -error:
+        vector, how = _ritz(curved, free, alpha, beta[: len(alpha) - 1]), f"by {len(alpha)} Lanczos steps"
+    return Spectrum(least, below if below > error else -np.inf, error, vector, how)
+
+
+def _start(free: np.ndarray) -> np.ndarray:
+    start = np.where(free, np.random.default_rng(0).standard_normal(free.size), 0.0)
+    return start / np.linalg.norm(start)
+
+
+def _ends(alpha: list[float], beta: list[float]) -> tuple[float, float]:
+    values = scipy.linalg.eigh_tridiagonal(alpha, beta[: len(alpha) - 1], eigvals_only=True)
+    return float(values[0]), float(values[-1])
+
+
+def _ritz(curved: Curved, free: np.ndarray, alpha: list[float], beta: list[float]) -> np.ndarray:
+    """The direction of the least eigenvalue, by the same steps once more: their vectors were not kept."""
+    _, weights = scipy.linalg.eigh_tridiagonal(alpha, beta, select="i", select_range=(0, 0))
+    previous, q = np.zeros(free.size), _start(free)
+    vector = weights[0, 0] * q
+    for k, weight in enumerate(weights[1:, 0]):
+        w = np.where(free, curved @ q, 0.0) - alpha[k] * q - (beta[k - 1] * previous if k else 0.0)
+        previous, q = q, w / beta[k]
+        vector = vector + weight * q
+    return vector / np.linalg.norm(vector)

@@ -1,0 +1,169 @@
+"""Values, gradients and Hessian products of an objective of many variables, without a matrix of order n.
+
+```
+f(x),   ∇f(x) (n,),   ∇²f(x) v (n,)   and, where a sparsity pattern pays, the entries of ∇²f(x)
+```
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+
+from karush.core.precision import float64
+from karush.derivatives.evaluator import Evaluation, Evaluator
+from karush.derivatives.sparsity import Pattern, detect
+
+DENSE_UP_TO = 1500
+"""Variables up to which a dense Hessian is formed where it is not sparse; its eigenvalues then take seconds."""
+SPARSE_FROM = 100
+"""Variables from which a Hessian whose pattern is sparse is kept as its entries."""
+PATTERN_UP_TO = 200_000
+"""Variables up to which a pattern is looked for: beyond, that alone takes longer than a solve by products."""
+PROBES = 4
+"""random directions that show the size of a Hessian known by products alone"""
+
+
+class Curved:
+    """``∇²f`` at one point, dimensionless: ``S ∇²f S / s_f``; ``@`` multiplies, nothing of order n² is kept."""
+
+    def __init__(self, evaluator: "LargeEvaluator", x: np.ndarray, scale: np.ndarray | None = None, unit: float = 1.0):
+        self.evaluator, self.x, self.unit = evaluator, x, unit
+        self.scale = np.ones(x.size) if scale is None else scale
+
+    def in_units(self, scale: np.ndarray, unit: float) -> "Curved":
+        """The same for typical sizes `scale` (n,) of x and `unit` of f."""
+        return Curved(self.evaluator, self.x, scale, unit)
+
+    def __matmul__(self, v: np.ndarray) -> np.ndarray:
+        return self.evaluator.product(self.x, v * self.scale) * self.scale / self.unit
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The full matrix, for what needs one; of moderate order only."""
+        if self.x.size > DENSE_UP_TO:
+            raise MemoryError(f"a Hessian of order {self.x.size} is not formed; its products are, by @")
+        if self.entries is not None:
+            return np.asarray(self.entries.toarray(), dtype=dtype)
+        return np.array([self @ e for e in np.eye(self.x.size)], dtype=dtype)
+
+    @cached_property
+    def entries(self) -> scipy.sparse.csc_array | None:
+        """The matrix, where its pattern pays."""
+        if self.evaluator.pattern is None:
+            return None
+        matrix = self.evaluator.entries(self.x)
+        units = scipy.sparse.diags_array(self.scale)
+        return scipy.sparse.csc_array(units @ matrix @ units / self.unit)
+
+    @cached_property
+    def norm(self) -> float:
+        """An upper bound of ‖H‖₂, or, of a matrix known by products alone, its size as random directions show it."""
+        if self.entries is not None:
+            return float(abs(self.entries).sum(axis=0).max(initial=0.0))
+        generator = np.random.default_rng(0)
+        norms = []
+        for _ in range(PROBES):
+            v = generator.choice((-1.0, 1.0), self.x.size)
+            for _ in range(2):
+                product = self @ (v / np.linalg.norm(v))
+                v = product if np.any(product) else v
+            norms.append(float(np.linalg.norm(product)))
+        return float(np.max(norms))
+
+    def largest(self) -> float:
+        """The largest entry in size; where only products are known, what random signs show of it."""
+        if self.entries is not None:
+            return float(np.max(np.abs(self.entries.data), initial=0.0))
+        generator = np.random.default_rng(0)
+        signs = (generator.choice((-1.0, 1.0), self.x.size) for _ in range(PROBES))
+        return float(np.max([np.max(np.abs(self @ v)) for v in signs]))
+
+
+class LargeEvaluator(Evaluator):
+    """An `Evaluator` of a problem without rows whose Hessian comes as a `Curved`.
+
+    Parameters
+    ----------
+    known
+        The pattern, where it was looked for already.
+    """
+
+    def __init__(self, closed_jaxpr: Any, param_leaves: list[Any], known: Pattern | None = None):
+        self.closed_jaxpr = closed_jaxpr
+        self.param_leaves = param_leaves
+        self.n = closed_jaxpr.in_avals[0].shape[0]
+        self.m = 0
+        self.calls = 0
+        self.fused_options = None
+        self._value_calls = 0
+        self._last = None
+        self._known = known
+        self._dense = jax.jit(self.derivatives)
+        self._sparse = jax.jit(self.compressed)
+        self._values = jax.jit(self.program)
+        self._first = jax.jit(self._value_and_gradient)
+        self._product = jax.jit(self._along)
+        self._entries = jax.jit(self._hessian_entries)
+
+    @cached_property
+    def pattern(self) -> Pattern | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The colored pattern of the Hessian, looked for when it is first asked for; None where it does not pay."""
+        if self._known is not None or self.n > PATTERN_UP_TO:
+            return self._known
+        return detect(self.program, self.n, 0, self.param_leaves)
+
+    def _value_and_gradient(self, x: Any, *params: Any) -> Any:
+        value, gradient = jax.value_and_grad(lambda x: self.program(x, *params)[0])(x)
+        return jnp.concatenate([value[None], gradient])
+
+    def _along(self, x: Any, v: Any, *params: Any) -> Any:
+        return jax.jvp(jax.grad(lambda x: self.program(x, *params)[0]), (x,), (v,))[1]
+
+    def _hessian_entries(self, x: Any, *params: Any) -> Any:
+        assert self.pattern is not None
+        return self.pattern.hessian_data(lambda x: self.program(x, *params)[0], x)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, weight: float = 1.0) -> Evaluation:
+        """f and ∇f at x (n,), and ∇²f as a `Curved`; `y` is empty."""
+        key = x.tobytes()
+        if self._last is None or self._last[0] != key:
+            self.calls += 1
+            packed = self._run(self._first, x)
+            empty = np.zeros((0, self.n))
+            curved: Any = Curved(self, np.array(x))
+            self._last = key, Evaluation(float(packed[0]), packed[1:], np.zeros(0), empty, curved)
+        return self._last[1]
+
+    def values(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """f(x), and no rows."""
+        return self(x, np.zeros(0)).value, np.zeros(0)
+
+    def product(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """``∇²f(x) v`` (n,)."""
+        return self._run(self._product, x, v)
+
+    def entries(self, x: np.ndarray) -> scipy.sparse.csc_array:
+        """``∇²f(x)`` as a sparse matrix (n, n)."""
+        assert self.pattern is not None
+        where = self.pattern.hessian
+        data = self._run(self._entries, x)
+        return scipy.sparse.csc_array((data, (where.rows, where.cols)), shape=(self.n, self.n))
+
+    def _run(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return np.asarray(function(*arguments, *self.param_leaves))
+
+
+def evaluator_of(closed_jaxpr: Any, param_leaves: list[Any], m: int) -> Evaluator:
+    """The evaluator that a problem's size asks for."""
+    n = closed_jaxpr.in_avals[0].shape[0]
+    if m or n < SPARSE_FROM:
+        return Evaluator(closed_jaxpr, param_leaves, m)
+    if n > DENSE_UP_TO:
+        return LargeEvaluator(closed_jaxpr, param_leaves)
+    dense = Evaluator(closed_jaxpr, param_leaves, m)
+    return dense if dense.pattern is None else LargeEvaluator(closed_jaxpr, param_leaves, dense.pattern)
