@@ -43,8 +43,8 @@ from karush.unconstrained import methods as methods
 
 __all__ = [
     "Certificate",
-    "Curvature",
     "Change",
+    "Curvature",
     "Gradient",
     "Hessian",
     "Jacobian",

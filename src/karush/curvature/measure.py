@@ -70,6 +70,19 @@ def curvature(
         for an option outside its range.
     """
     _check_options(pairs, rtol, max_products, tol)
+    derivatives, start = _opened(f, x)
+    rng = np.random.default_rng(seed)
+    value, gradient = derivatives.value_and_gradient(start)
+    gap = slope_gap(derivatives, start, value, gradient)
+    error = max(gradient_error(derivatives, start, gradient, rng), gap)
+    point = Point(derivatives, start, value, gradient, error, tol)
+    large = derivatives.n > DENSE_UP_TO if matrix_free is None else matrix_free
+    measured = _by_products(point, pairs, rtol, max_products, rng) if large else _by_matrix(point, rng)
+    return _result(point, measured, gap, seed)
+
+
+def _opened(f: Any, x: Any) -> tuple[Derivatives, np.ndarray]:
+    """Derivatives of f, and x as a flat array (n,); refused if there is no one number or no finite point."""
     with computing():
         flat, start = trace(f, x, "f")
     if not flat.is_scalar:
@@ -78,19 +91,10 @@ def curvature(
             f"f returns shape {shapes}, but curvature is that of a function whose value is one number, of shape (); "
             "return one entry, or a sum"
         )
-    names = flat.door.names()
     if not np.isfinite(start).all():
         where = int(np.flatnonzero(~np.isfinite(start))[0])
-        raise ProblemError(f"x is {start[where]} at {names[where]}; give finite numbers")
-    derivatives = Derivatives.of(flat)
-    rng = np.random.default_rng(seed)
-    value, gradient = derivatives.value_and_gradient(start)
-    gap = slope_gap(derivatives, start, value, gradient)
-    error = max(gradient_error(derivatives, start, gradient, rng), gap)
-    point = Point(derivatives, start, value, gradient, error, tol)
-    large = flat.n > DENSE_UP_TO if matrix_free is None else matrix_free
-    measured = _by_products(point, pairs, rtol, max_products, rng) if large else _by_matrix(point, rng)
-    return _result(point, measured, gap, names, seed)
+        raise ProblemError(f"x is {start[where]} at {flat.door.names()[where]}; give finite numbers")
+    return Derivatives.of(flat), start
 
 
 class Point(NamedTuple):
@@ -160,7 +164,7 @@ def _by_products(point: Point, pairs: int, rtol: float, max_products: int, rng: 
     return Measured(found._replace(products=found.products + spent), judged, gap, product, None, asymmetry)
 
 
-def _result(point: Point, measured: Measured, gradient_gap: float, names: tuple[str, ...], seed: int) -> Curvature:
+def _result(point: Point, measured: Measured, gradient_gap: float, seed: int) -> Curvature:
     derivatives, x, value, gradient = point[:4]
     pairs: Pairs = measured.found.pairs
     complete = pairs.values.size == x.size
@@ -187,7 +191,7 @@ def _result(point: Point, measured: Measured, gradient_gap: float, names: tuple[
         reach=measured.found.reach,
         converged=measured.found.converged,
         products=measured.found.products,
-        names=names,
+        names=door.names(),
         _door=door,
         _product=measured.product,
         _seed=seed,
