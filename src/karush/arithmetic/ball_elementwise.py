@@ -18,6 +18,8 @@ from karush.arithmetic.ball_numbers import (
 from karush.jaxprs.walk import Rule, Step
 
 Values = Sequence[np.ndarray]
+LARGEST_WRITTEN_OUT = 1024
+"""exponent up to which an integer power is a product, defined for every base"""
 
 
 def of_one(function: Callable[[arb], arb]) -> Rule:
@@ -71,17 +73,37 @@ def _polygamma(order: arb, a: arb) -> arb:
     return sign * arb.fac_ui(int(m)) * (order + 1).zeta(a)
 
 
+def _whole_power(a: arb, y: int) -> arb:
+    """``a^y`` for an integer y; written out, for Arb's power of a ball around 0 is not finite."""
+    if y < 0:
+        return 1 / _whole_power(a, -y)
+    if y % 2 == 0 and y and a.contains(0):
+        return arb(0).union(a.abs_upper() ** y)
+    power, square = arb(1), a
+    while y:
+        if y & 1:
+            power = power * square
+        square = square * square
+        y >>= 1
+    return power
+
+
+def _power(a: arb, b: arb) -> arb:
+    whole = b.unique_fmpz() if b.is_exact() else None
+    if whole is not None and abs(whole) <= LARGEST_WRITTEN_OUT:
+        return _whole_power(a, int(whole))
+    return a**b
+
+
 def integer_power(step: Step, a: np.ndarray) -> Values:
     """``a^y`` with an integer y fixed in the program."""
     y = int(step.params["y"])
-    if not is_real(a):
-        return (a**y,)
-    return (unary(lambda ball: ball**y)(a),)
+    return (unary(lambda ball: _whole_power(ball, y))(a) if is_real(a) else np.asarray(a**y),)
 
 
 def power(step: Step, a: np.ndarray, b: np.ndarray) -> Values:
     """``a^b``; negative a for an exact integer b only."""
-    return (binary(operator.pow)(a, b if is_real(b) else balls(b)),)
+    return (binary(_power)(a, b if is_real(b) else balls(b)),)
 
 
 def clamp(step: Step, low: np.ndarray, a: np.ndarray, high: np.ndarray) -> Values:
@@ -161,7 +183,7 @@ RULES: dict[str, Rule] = {
     "round": rounded,
     "integer_pow": integer_power,
     "pow": power,
-    "square": of_one(lambda a: a**2),
+    "square": of_one(lambda a: _whole_power(a, 2)),
     "sqrt": of_one(arb.sqrt),
     "rsqrt": of_one(arb.rsqrt),
     "cbrt": of_one(_increasing(_cbrt)),

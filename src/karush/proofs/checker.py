@@ -22,6 +22,7 @@ from karush.problem.flat import FlatProblem
 from karush.proofs.convex import why_convex
 from karush.proofs.definite import positive_definite
 from karush.proofs.dependent import implied
+from karush.proofs.exact import exact_multipliers
 from karush.proofs.functions import Functions
 from karush.proofs.krawczyk import approximate_inverse, krawczyk
 from karush.proofs.system import ActiveSet, Curved, Point, System
@@ -43,6 +44,8 @@ class Witness:
     """(size,) float64 >= radius: the box on which uniqueness is tested"""
     weights: np.ndarray | None
     """(number of active rows,) W of the second-order test, or None: not claimed"""
+    exact: bool = False
+    """whether x is claimed to be the middle exactly, with multipliers in rational numbers (`karush.proofs.exact`)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +89,28 @@ def _verified(functions: Functions, witness: Witness) -> Verified:
     small, curved, Y = _tested(system, witness.middle, witness.radius, at_middle, None)
     point = system.at(small)
     x, y, z = _spread(system, small, point)
-    _strictly_inside(system, x, point)
+    if witness.exact:
+        found = exact_multipliers(system, witness.middle)
+        if found is None:
+            raise Undecided(
+                "the point is claimed to be exact, but its derivatives or multipliers are not exactly known"
+            )
+        y, z = found
+        x, point = system.spread(witness.middle)[0], at_middle
+    touching = _inside_limits(system, x, point)
     implied(system, witness.active.dropped, curved)
     weak = _signs(system, y, z)
     names = tuple(_name(flat, key) for key in sorted(weak))
-    shortfall = f"the multiplier of {', '.join(names)} is 0, so uniqueness is not claimed" if names else ""
+    names += touching
+    shortfall = f"{', '.join(names)}: at the limit with multiplier 0, so uniqueness is not claimed" if names else ""
     theorems = [KKT_POINT]
     if witness.weights is None or not positive_definite(_second_order(system, curved, witness.weights, weak)):
         shortfall = "the Hessian of the Lagrangian could not be proved positive definite on the critical cone"
     else:
         theorems.append(STRICT_MINIMUM)
     _tested(system, witness.middle, witness.wide, at_middle, Y)
-    require_strict(system, around(witness.middle, balls(witness.wide)), weak)
+    if not names:
+        require_strict(system, around(witness.middle, balls(witness.wide)))
     why_global = why_convex(functions)
     if why_global:
         theorems.append(GLOBAL_MINIMUM)
@@ -127,24 +140,27 @@ def _spread(system: System, u: np.ndarray, point: Point) -> tuple[np.ndarray, np
     return x, weights[1:], z
 
 
-def _strictly_inside(system: System, x: np.ndarray, point: Point) -> None:
-    """Every limit that is not in the active set holds strictly on the box."""
+def _inside_limits(system: System, x: np.ndarray, point: Point) -> tuple[str, ...]:
+    """Check that the limits outside the active set hold on the box; names of those that hold with exact equality."""
     flat, active = system.flat, system.active
     known = {limit.index for limit in (*active.rows, *active.dropped)}
     rest = [i for i in range(flat.m) if i not in known]
-    _inside(point.values[1:], rest, flat.row_lower, flat.row_upper, flat.row_names)
-    _inside(x, list(system.free), flat.lower, flat.upper, flat.variable_names)
+    return _inside(point.values[1:], rest, flat.row_lower, flat.row_upper, flat.row_names) + _inside(
+        x, list(system.free), flat.lower, flat.upper, flat.variable_names
+    )
 
 
-def _inside(values: np.ndarray, which: list[int], lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...]) -> None:
+def _inside(
+    values: np.ndarray, which: list[int], lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    touching = []
     for i in which:
-        ball = values[i]
-        above, below = (
-            lower[i] == -np.inf or bool(ball > arb(lower[i])),
-            upper[i] == np.inf or bool(ball < arb(upper[i])),
-        )
-        if not (above and below):
-            raise Undecided(f"{names[i]} is not in the active set, and not strictly inside its limits: {ball.str(6)}")
+        low, high, ball = arb(float(lower[i])), arb(float(upper[i])), values[i]
+        if not (ball >= low and ball <= high):
+            raise Undecided(f"{names[i]} is not in the active set, nor certainly within its limits: {ball.str(6)}")
+        if ball in (low, high):  # equality of balls: both exact, and the same number
+            touching.append(names[i])
+    return tuple(touching)
 
 
 Key = tuple[str, int]
@@ -177,13 +193,15 @@ def _name(flat: FlatProblem, key: Key) -> str:
     return flat.row_names[index] if kind == "row" else f"the bound of {flat.variable_names[index]}"
 
 
-def require_strict(system: System, wide: np.ndarray, weak: frozenset[Key]) -> None:
+def require_strict(system: System, wide: np.ndarray) -> None:
     """Strict signs and strict inactivity on the wide box: no other active set has a KKT point in it."""
     point = system.at(wide)
     x, y, z = _spread(system, wide, point)
-    _strictly_inside(system, x, point)
+    touching = _inside_limits(system, x, point)
+    if touching:
+        raise Undecided(f"{touching[0]} is at its limit without being in the active set")
     for key, signed in _inequalities(system, y, z):
-        if key not in weak and not signed > 0:
+        if not signed > 0:
             raise Undecided(f"the multiplier of {_name(system.flat, key)} may change its sign in the box of uniqueness")
 
 

@@ -49,6 +49,7 @@ def witness_document(witness: Witness) -> dict[str, Any]:
         "radius": witness.radius.tolist(),
         "wide": witness.wide.tolist(),
         "weights": None if witness.weights is None else witness.weights.tolist(),
+        "exact": witness.exact,
     }
 
 
@@ -58,9 +59,8 @@ def read_witness(given: dict[str, Any]) -> Witness:
     middle = np.empty(len(given["middle"]), dtype=object)
     middle[:] = [_exact_number(text) for text in given["middle"]]
     weights = None if given["weights"] is None else np.array(given["weights"], dtype=float)
-    return Witness(
-        ActiveSet(*sets), middle, np.array(given["radius"], dtype=float), np.array(given["wide"], dtype=float), weights
-    )
+    radius, wide = (np.array(given[key], dtype=float) for key in ("radius", "wide"))
+    return Witness(ActiveSet(*sets), middle, radius, wide, weights, bool(given["exact"]))
 
 
 def _exact_text(ball: arb) -> str:

@@ -91,7 +91,9 @@ def _witness(
         active = other
     small = search.small_radius(polished)
     wide = search.wide_radius(polished, small, deadline)
-    return Witness(active, polished.u, small, wide, search.second_order_weights(polished))
+    weights = search.second_order_weights(polished)
+    exact = search.exactly(polished)
+    return Witness(active, polished.u if exact is None else exact, small, wide, weights, exact is not None)
 
 
 def _near(flat: FlatProblem, x: np.ndarray, given: tuple[np.ndarray, np.ndarray] | None, verified: Verified) -> None:

@@ -17,12 +17,15 @@ from karush.arithmetic.ball_reductions import product
 from karush.certificates.scales import Scales
 from karush.problem.flat import FlatProblem
 from karush.proofs.checker import SINGULAR, require_strict
+from karush.proofs.exact import coarse, exact_multipliers
 from karush.proofs.krawczyk import approximate_inverse, krawczyk, magnitude
 from karush.proofs.system import ActiveSet, Limit, System
 
 NEWTON_STEPS = 60
 SPARE_BITS = 24
 """bits of the precision that the polished point may miss"""
+NOISE_BITS = 56
+"""bits of the precision below which a multiplier or a distance to a limit of a polished point is taken for 0"""
 SLOW = 0.25
 """step over last step from which Y is computed anew"""
 NEAR = 1.0e-2
@@ -122,8 +125,10 @@ def adapted(polished: Polished) -> ActiveSet | None:
     point = system.at(polished.u)
     x, weights = (floats(part) for part in system.spread(polished.u))
     rows, z = floats(point.values)[1:], -floats(point.gradient)
-    wrong_rows = [limit for limit in active.rows if limit.side * weights[1 + limit.index] < 0]
-    wrong_bounds = [limit for limit in active.bounds if limit.side * z[limit.index] < 0]
+    noise = 2.0 ** (NOISE_BITS - system.functions.precision)
+    least = noise * max(1.0, float(np.max(np.abs(weights))))
+    wrong_rows = [limit for limit in active.rows if limit.side and limit.side * weights[1 + limit.index] <= least]
+    wrong_bounds = [limit for limit in active.bounds if limit.side * z[limit.index] < -least]
     if wrong_rows or wrong_bounds:
         return replace(
             active,
@@ -131,19 +136,34 @@ def adapted(polished: Polished) -> ActiveSet | None:
             bounds=tuple(limit for limit in active.bounds if limit not in wrong_bounds),
         )
     held = {limit.index for limit in (*active.rows, *active.dropped)}
-    new_rows = _exceeded(rows, flat.row_lower, flat.row_upper, held)
-    new_bounds = _exceeded(x, flat.lower, flat.upper, {limit.index for limit in active.bounds})
+    new_rows = _exceeded(rows, flat.row_lower, flat.row_upper, held, noise)
+    new_bounds = _exceeded(x, flat.lower, flat.upper, {limit.index for limit in active.bounds}, noise)
     if not new_rows and not new_bounds:
         return None
     return replace(active, rows=(*active.rows, *new_rows), bounds=(*active.bounds, *new_bounds))
 
 
-def _exceeded(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, held: set[int]) -> tuple[Limit, ...]:
+def _exceeded(
+    values: np.ndarray, lower: np.ndarray, upper: np.ndarray, held: set[int], noise: float
+) -> tuple[Limit, ...]:
+    slack = noise * np.maximum(np.abs(values), 1.0)
     return tuple(
         Limit(i, 1 if values[i] > upper[i] else -1)
         for i in range(values.size)
-        if i not in held and not lower[i] <= values[i] <= upper[i]
+        if i not in held and not lower[i] - slack[i] <= values[i] <= upper[i] + slack[i]
     )
+
+
+def exactly(polished: Polished) -> np.ndarray | None:
+    """The unknowns with x replaced by coarse numbers that it seems to be exactly; None if it does not."""
+    system, u = polished.system, polished.u
+    free = system.free.size
+    x = coarse(u[:free])
+    noise = 2.0 ** (NOISE_BITS - system.functions.precision)
+    if np.any(np.abs(floats(x - u[:free])) > noise * np.maximum(np.abs(floats(x)), 1.0)):
+        return None
+    exact = np.concatenate([x, u[free:]])
+    return None if exact_multipliers(system, exact) is None else exact
 
 
 def second_order_weights(polished: Polished) -> np.ndarray | None:
@@ -153,7 +173,7 @@ def second_order_weights(polished: Polished) -> np.ndarray | None:
     hessian = floats(curved.hessian[np.ix_(system.free, system.free)])
     jacobian = floats(curved.jacobian[np.ix_(1 + system.rows, system.free)])
     squares = np.maximum(np.sum(jacobian**2, axis=1), np.finfo(float).tiny)
-    size = max(float(np.abs(hessian).max(initial=0.0)), np.finfo(float).tiny)
+    size = float(np.abs(hessian).max(initial=0.0)) or 1.0
     for factor in WEIGHTS:
         weights = factor * size / squares
         matrix = hessian + jacobian.T @ (weights[:, None] * jacobian)
@@ -205,7 +225,7 @@ def _unique_within(polished: Polished, relative: float, small: np.ndarray) -> np
         try:
             tested = krawczyk(system, polished.u, balls(radius), polished.Y, at_middle)
             if tested.holds:
-                require_strict(system, around(polished.u, balls(radius)), frozenset())
+                require_strict(system, around(polished.u, balls(radius)))
                 return radius
         except Undecided:
             return None

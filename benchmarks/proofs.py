@@ -1,0 +1,130 @@
+"""Solve and prove: ``python -m benchmarks.proofs --list hs``.
+
+Per problem: karush solves it, then proves what it can about the answer. Written to ``results/proofs.json`` and, as a
+table, to ``results/proofs.md``. The time of a proof is that of a second call, after the functions are compiled, and
+holds everything else: tracing the derivatives, the search and the check.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+import karush
+from benchmarks import lists, results
+from benchmarks.problem import BenchmarkProblem
+
+FILE = "proofs"
+IRREGULAR = {"HS13", "HS26", "HS30", "HS46", "HS55", "HS57", "HS90", "HS91", "HS92", "HS116"}
+"""problems of hs.txt whose minimum has no regular KKT point, so that no Krawczyk test can hold"""
+
+
+def stated(problem: BenchmarkProblem) -> karush.Problem:
+    """The problem as karush takes it."""
+    constraints = []
+    if problem.rows is not None:
+        constraints = [karush.between(problem.rows, lower=problem.row_lower, upper=problem.row_upper, name="rows")]
+    return karush.Problem(
+        problem.objective, problem.x0, bounds=(problem.lower, problem.upper), constraints=constraints, name=problem.name
+    )
+
+
+def proved(name: str) -> dict:
+    """The row of one problem."""
+    problem = lists.load(name)
+    began = time.perf_counter()
+    prepared = karush.prepare(stated(problem))
+    result = prepared.solve(time_limit=100.0)
+    solved = time.perf_counter() - began
+    first = karush.prove(prepared, result)
+    proof = karush.prove(prepared, result)
+    row = {
+        "problem": name,
+        "n": problem.n,
+        "m": problem.m,
+        "verdict": result.certificate.verdict.value,
+        "value": result.value,
+        "theorems": list(proof.theorems),
+        "reason": proof.reason,
+        "radius": finite(proof.radius),
+        "uniqueness": finite(proof.uniqueness_radius),
+        "distance": finite(proof.distance),
+        "active": len(proof.active),
+        "prepare_and_solve": round(solved, 3),
+        "first_proof": round(first.seconds, 3),
+        "proof": round(proof.seconds, 3),
+    }
+    if proof.value is not None:
+        row |= {"lower": proof.value.lower, "upper": proof.value.upper}
+    return row
+
+
+def finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def table(rows: list[dict]) -> str:
+    """The page of results."""
+    kkt = [row for row in rows if "KKT point" in row["theorems"]]
+    strict = [row for row in rows if "strict minimum" in row["theorems"]]
+    everywhere = [row for row in rows if "global minimum" in row["theorems"]]
+    wide = [row["uniqueness"] for row in kkt if row["uniqueness"] is not None]
+    lines = [
+        "# Proofs",
+        "",
+        f"Of {len(rows)} problems: {len(kkt)} KKT points, {len(strict)} strict minima, {len(everywhere)} global minima.",
+        "",
+        "| measure | asked | measured |",
+        "|---|---|---|",
+        f"| KKT point proved | ≥ 100 | {len(kkt)} |",
+        f"| strict minimum proved | ≥ 99 | {len(strict)} |",
+        f"| largest relative radius of inclusion | ≤ 1e-12 | {max((row['radius'] for row in kkt), default=0.0):.1e} |",
+        f"| uniqueness radius, median | ≥ 1e-6 | {median(wide) if wide else 0.0:.1e} |",
+        f"| seconds, median and largest | ≤ 1 | {median(r['proof'] for r in rows):.2f}, "
+        f"{max(row['proof'] for row in rows):.2f} |",
+        "",
+        "| problem | n | m | verdict | proved | value, lower end | radius | unique within | distance | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        if row["theorems"]:
+            lines.append(
+                f"| {row['problem']} | {row['n']} | {row['m']} | {row['verdict']} | {', '.join(row['theorems'])} "
+                f"| {row['lower']:.12g} | {row['radius']:.0e} | {row['uniqueness'] or 0.0:.0e} | {row['distance']:.0e} "
+                f"| {row['proof']:.2f} |"
+            )
+    lines += ["", "Undecided, or less than a strict minimum:", "", "| problem | proved | why not more |", "|---|---|---|"]
+    for row in rows:
+        if "strict minimum" not in row["theorems"]:
+            lines.append(f"| {row['problem']} | {', '.join(row['theorems']) or 'nothing'} | {row['reason']} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run, and write the results; rows of other problems are kept."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.proofs", description=__doc__.splitlines()[0])
+    parser.add_argument("--list", default="hs", choices=lists.LISTS)
+    parser.add_argument("--names", nargs="+", help="only these problems")
+    parser.add_argument("--results", type=Path, default=results.FOLDER)
+    options = parser.parse_args(arguments)
+    file = options.results / f"{FILE}.json"
+    kept = {row["problem"]: row for row in json.loads(file.read_text())["rows"]} if file.exists() else {}
+    order = lists.names("hs") + lists.names("opf")
+    for name in options.names or lists.names(options.list):
+        row = proved(name)
+        kept[name] = row
+        print(json.dumps({key: row[key] for key in ("problem", "theorems", "reason", "uniqueness", "proof")}), flush=True)
+        rows = sorted(kept.values(), key=lambda row: order.index(row["problem"]))
+        file.write_text(json.dumps({"rows": rows}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    hs = [row for row in rows if row["problem"] in lists.names("hs")]
+    (options.results / f"{FILE}.md").write_text(table(hs), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    np.seterr(all="ignore")
+    main()
