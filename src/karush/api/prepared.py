@@ -22,6 +22,7 @@ from karush.solvers.sharpen import sharpened
 from karush.unconstrained import drive
 from karush.unconstrained.method import Method
 from karush.unconstrained.methods import BY_NAME, read_method
+from karush.unconstrained.polish import polished
 
 MESSAGES = {
     Status.CONVERGED: "The optimality conditions hold to the tolerance.",
@@ -115,7 +116,10 @@ class Prepared:
         if method == registry.OWN:
             return strategies.solve(parts, start, tol=options.tol, limits=limits, driver=options.driver)
         if isinstance(method, Method) or method in BY_NAME:
-            answer = drive.run(read_method(method), parts, start, limits, options.tol, options.driver)
+            chosen = read_method(method)
+            answer = drive.run(chosen, parts, start, limits, options.tol, options.driver)
+            if chosen.derivative_free:
+                return polished(parts, answer, tol=options.tol, limits=limits)
             return strategies.improve(parts, answer, tol=options.tol, limits=limits)
         y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
         answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(options, began))

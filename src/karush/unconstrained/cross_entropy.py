@@ -54,6 +54,7 @@ class CrossEntropy(Method):
 
     name: ClassVar[str] = "cross-entropy"
     takes_bounds: ClassVar[bool] = True
+    derivative_free: ClassVar[bool] = True
     end: ClassVar[str] = "The samples have shrunk to a point; derivatives were not looked at."
 
     def __post_init__(self) -> None:

@@ -86,6 +86,8 @@ class Method:
     instead: ClassVar[str] = "'l-bfgs' or 'interior-point'"
     """methods to name to somebody whose problem has bounds that this one does not take"""
 
+    derivative_free: ClassVar[bool] = False
+    """whether its answer is to be polished by a method that takes derivatives"""
     end: ClassVar[str] = ""
     """message of a run that ends where no step leads further; "" for the usual one"""
 
