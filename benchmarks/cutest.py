@@ -26,7 +26,7 @@ NO_BOUND = 1e19
 
 
 @cache
-def _index() -> dict[str, str]:
+def index() -> dict[str, str]:
     """Problem class -> module, read from the source text without importing it."""
     spec = importlib.util.find_spec("sif2jax")
     if spec is None or not spec.submodule_search_locations:
@@ -59,7 +59,7 @@ def _repair(name: str, lowest: np.ndarray, fixes: dict) -> tuple[np.ndarray, np.
 
 def load(name: str) -> BenchmarkProblem:
     """The problem ``name`` in float64, with the repairs of ``data/sif2jax_fixes.json``."""
-    module = importlib.import_module(_index()[name])
+    module = importlib.import_module(index()[name])
     problem = getattr(module, name)()
     y0, unravel = jax.flatten_util.ravel_pytree(problem.y0)
     n = y0.size

@@ -15,6 +15,7 @@ from karush.certificates.scaled import scaled_problem
 from karush.core.precision import float64
 from karush.core.status import Verdict
 from karush.derivatives.evaluator import Evaluator
+from karush.derivatives.large import evaluator_of
 from karush.linalg.kkt_system import Layout, layout
 from karush.problem.flat import FlatProblem, flatten
 from karush.problem.problem import Problem
@@ -56,7 +57,7 @@ class Prepared:
     def of(cls, problem: Problem) -> "Prepared":
         """Trace and compile the problem's functions."""
         flat = flatten(problem)
-        evaluator = Evaluator(flat.closed_jaxpr, flat.param_leaves, flat.m)
+        evaluator = evaluator_of(flat.closed_jaxpr, flat.param_leaves, flat.m)
         analysis = analyse(flat.closed_jaxpr, flat.param_leaves)
         rows = layout(flat.n, flat.row_lower == flat.row_upper)
         at_start = evaluator(flat.projected(flat.x0), np.zeros(flat.m))
