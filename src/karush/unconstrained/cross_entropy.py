@@ -13,7 +13,7 @@ The falling β_t keeps σ from collapsing before the right valley is found. When
 twice the samples, until two runs in a row end at the same value.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -73,19 +73,22 @@ class CrossEntropy(Method):
         """At most, for the limit of the drivers."""
         return self.batch(n) * 2**DOUBLINGS
 
+    def unseeded(self) -> Method:
+        """The method with the first seed."""
+        return replace(self, seed=0)
+
     def algorithm(self, parts: Prepared) -> Algorithm:
         """Its `init` and `step`."""
         f = objective(parts)
         batch = self.batch(parts.flat.n)
         elite = max(2, round(self.elite * batch))
-        seed = int(self.seed)
 
         def step(task: Task, state: State, *params: Any) -> State:
             state, x = _samples(task, state, batch)
             values = jax.vmap(lambda x: f(x, *params))(x)
             return _advance(task, state, x, jnp.where(jnp.isnan(values), jnp.inf, values), elite)
 
-        return Algorithm(lambda task, x: _init(task, x, seed, elite), step)
+        return Algorithm(lambda task, x: _init(task, x, elite), step)
 
 
 class State(NamedTuple):
@@ -121,7 +124,7 @@ def _first_gaussian(task: Task, x: Any) -> tuple[Any, Any]:
     return middle, jnp.where(both, width, WIDE * task.x_unit)
 
 
-def _init(task: Task, x: Any, seed: int, elite: int) -> State:
+def _init(task: Task, x: Any, elite: int) -> State:
     progress = first_progress(x)
     mean, deviation = _first_gaussian(task, x)
     size = elite * 2**DOUBLINGS
@@ -129,7 +132,7 @@ def _init(task: Task, x: Any, seed: int, elite: int) -> State:
     infinite = progress.value
     return State(
         progress=progress,
-        key=jax.random.key(seed),
+        key=jax.random.key(task.seed),
         mean=mean,
         deviation=deviation,
         generation=count + 1,

@@ -32,7 +32,8 @@ class Compiled:
 
 def compiled(method: Method, parts: Prepared) -> Compiled:
     """The method's programs, kept with the prepared problem."""
-    if method not in parts.compiled:
+    key = method.unseeded()
+    if key not in parts.compiled:
         algorithm = method.algorithm(parts)
         options = parts.evaluator.fused_options
         each = method.evaluations_per_iteration(parts.flat.n)
@@ -44,13 +45,13 @@ def compiled(method: Method, parts: Prepared) -> Compiled:
                 algorithm.init(task, x),
             ).progress
 
-        parts.compiled[method] = Compiled(
+        parts.compiled[key] = Compiled(
             jax.jit(algorithm.init),
             jax.jit(algorithm.step, compiler_options=options),
             jax.jit(fused, compiler_options=options),
             each,
         )
-    return parts.compiled[method]
+    return parts.compiled[key]
 
 
 def _going(progress: Progress, max_iterations: Any, each: int) -> Any:
@@ -69,7 +70,7 @@ def run(
         for a problem that the method cannot solve.
     """
     method.check(parts.flat)
-    programs, task = compiled(method, parts), task_of(parts, tol)
+    programs, task = compiled(method, parts), task_of(parts, tol)._replace(seed=np.int64(method.seed))
     history: list[dict[str, Any]] = []
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         if driver == "fused":

@@ -44,6 +44,8 @@ class Task(NamedTuple):
     strict_weight: Any
     """(n,) max(2 s / s_f, 0.1): what a run brings below tol where rounding allows, as the interior point does"""
     tol: Any
+    seed: Any = np.int64(0)
+    """of a method that draws random numbers"""
 
 
 class Progress(NamedTuple):
@@ -90,10 +92,16 @@ class Method:
     """whether its answer is to be polished by a method that takes derivatives"""
     end: ClassVar[str] = ""
     """message of a run that ends where no step leads further; "" for the usual one"""
+    seed: ClassVar[int] = 0
+    """of random numbers; a field of the methods that draw some"""
 
     def evaluations_per_iteration(self, n: int) -> int:
         """Evaluations that count as one iteration of the limit: at a kink every line search takes many."""
         return TRIALS
+
+    def unseeded(self) -> "Method":
+        """What the compiled program depends on: the method without the seed, which comes with the task."""
+        return self
 
     def algorithm(self, parts: Prepared) -> Algorithm:
         """The pure functions of this method for the problem of `parts`."""
