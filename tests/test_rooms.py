@@ -21,6 +21,7 @@ ROOMS = (
     "backends",
     "solvers",
     "unconstrained",
+    "fitting",
     "proofs",
     "sensitivity",
     "api",

@@ -27,6 +27,8 @@ from karush.derivatives import directional as directional
 from karush.derivatives import gradient as gradient
 from karush.derivatives import hessian as hessian
 from karush.derivatives import jacobian as jacobian
+from karush.fitting import LeastSquaresResult as LeastSquaresResult
+from karush.fitting import least_squares as least_squares
 from karush.problem import Problem as Problem
 from karush.problem import Scales as Scales
 from karush.problem import between as between
@@ -48,6 +50,7 @@ __all__ = [
     "Gradient",
     "Hessian",
     "Jacobian",
+    "LeastSquaresResult",
     "MultistartResult",
     "Options",
     "Prepared",
@@ -71,6 +74,7 @@ __all__ = [
     "jacobian",
     "l1",
     "l2",
+    "least_squares",
     "linear",
     "maximize",
     "methods",
