@@ -13,8 +13,8 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from karush.derivatives.index_sets import identity, stacked, take, union
-from karush.derivatives.known import Known, Value, array_of, lift, quiet
-from karush.derivatives.pattern_rules import RULES, conservative, sets_of, width
+from karush.derivatives.known import Known, Value, array_of, lift, quiet, sets_of, width
+from karush.derivatives.pattern_rules import RULES, conservative
 from karush.jaxprs.source import Place
 from karush.jaxprs.walk import Program, Step, inline, interpret
 

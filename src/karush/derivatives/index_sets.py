@@ -35,7 +35,7 @@ def take(sets: csr_matrix, positions: np.ndarray) -> csr_matrix:
     starts = sets.indptr[:-1][positions]
     lengths = np.where(positions >= 0, np.diff(sets.indptr)[positions], 0).astype(np.int64)
     indptr = np.concatenate(([0], np.cumsum(lengths)))
-    _within(indptr[-1])
+    _within(int(indptr[-1]))
     sources = np.repeat(starts - indptr[:-1], lengths) + np.arange(indptr[-1])
     return made(indptr, sets.indices[sources], sets.shape[1])
 
@@ -45,7 +45,7 @@ def union(parts: Sequence[csr_matrix]) -> csr_matrix:
     total = parts[0]
     for part in parts[1:]:
         if not same(total, part):
-            _within(total.nnz + part.nnz)
+            _within(int(total.nnz + part.nnz))
             total = total + part
     return total
 
@@ -83,7 +83,7 @@ def stacked(parts: Sequence[csr_matrix]) -> csr_matrix:
     """The elements of several arrays one after another."""
     if len(parts) == 1:
         return parts[0]
-    _within(sum(part.nnz for part in parts))
+    _within(int(sum(part.nnz for part in parts)))
     return csr_matrix(vstack(parts, format="csr"))
 
 

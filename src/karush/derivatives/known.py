@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from karush.derivatives.index_sets import made
 from karush.jaxprs.walk import Step, bind
 
 LARGEST = 3_000_000
@@ -56,6 +57,16 @@ def array_of(value: Value) -> np.ndarray | None:
     return np.asarray(value.known.get())
 
 
+def sets_of(value: Value, size: int, n: int) -> csr_matrix:
+    """The sets of a value, empty ones if it depends on nothing."""
+    return made(np.zeros(size + 1, np.int64), np.zeros(0, np.int32), n) if value.sets is None else value.sets
+
+
+def width(values: Sequence[Value]) -> int:
+    """n, the number of entries of v."""
+    return next(value.sets.shape[1] for value in values if value.sets is not None)
+
+
 def lift(constant: Any) -> Value:
     """A captured array or a literal; one that an outer trace stands for is not known."""
     return Value() if isinstance(constant, jax.core.Tracer) else Value(known=Known(constant))
@@ -90,11 +101,11 @@ def _reshaped(step: Step, value: np.ndarray, *shape: np.ndarray) -> np.ndarray:
 
 
 def _chosen(step: Step, which: np.ndarray, *cases: np.ndarray) -> np.ndarray:
-    return (
-        np.choose(which.astype(np.int8), cases)
-        if len(cases) <= 2
-        else np.select([which == index for index in range(len(cases))], cases)
-    )
+    if len(cases) == 1:
+        return cases[0]
+    if len(cases) == 2:
+        return np.asarray(np.where(which, cases[1], cases[0]))
+    return np.select([which == index for index in range(len(cases))], cases)
 
 
 def _binary(function: Callable[[Any, Any], Any]) -> Callable[..., np.ndarray]:
@@ -127,4 +138,4 @@ NUMPY: dict[str, Callable[..., np.ndarray]] = {
 """Index arithmetic without a compilation: XLA takes some 10 ms for the first of each kind and shape."""
 
 
-__all__ = ["Known", "Value", "array_of", "lift", "quiet"]
+__all__ = ["Known", "Value", "array_of", "lift", "quiet", "sets_of", "width"]

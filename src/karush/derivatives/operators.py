@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import tree_util
 from jax.experimental.sparse import BCOO
+from jax.extend.core import jaxprs_in_params
 
 from karush.core.errors import ProblemError
 from karush.core.precision import float64
@@ -21,6 +22,8 @@ from karush.derivatives.symmetry import SymmetryReport, symmetry
 from karush.jaxprs.function import call_user
 
 Function = Callable[[Any], Any]
+REVERSE_ONLY = "custom_lin"
+"""what JAX leaves in a forward product in place of a custom_vjp rule; it can be transposed, but not computed"""
 
 
 class Derivative:
@@ -254,13 +257,21 @@ def _found(linear: Callable[[Any, Any], Any], x: Any, v: Any) -> Found:
 
 
 def _modes(f: Function, x: Any) -> tuple[bool, bool]:
-    """Whether f has forward and reverse products: not with a custom_vjp rule, not through a while loop."""
-    return _works(lambda x: jax.jvp(f, (x,), (x,))[1], x), _works(lambda x: jax.vjp(f, x)[1](f(x)), x)
-
-
-def _works(compute: Function, x: Any) -> bool:
+    """Whether f has forward and reverse products: no forward ones with a custom_vjp rule, no reverse ones through a
+    while loop.
+    """
+    forward = jax.make_jaxpr(lambda x: jax.jvp(f, (x,), (x,)))(x)
     try:
-        jax.eval_shape(compute, x)
-    except (TypeError, ValueError):
-        return False
-    return True
+        jax.eval_shape(lambda x: jax.vjp(f, x)[1](f(x)), x)
+    except ValueError:
+        return True, False
+    return not _has_primitive(forward.jaxpr, REVERSE_ONLY), True
+
+
+def _has_primitive(jaxpr: Any, name: str) -> bool:
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == name:
+            return True
+        if any(_has_primitive(inner, name) for inner in jaxprs_in_params(equation.params)):
+            return True
+    return False

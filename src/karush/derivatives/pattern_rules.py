@@ -12,8 +12,9 @@ import numpy as np
 from jax import lax
 from scipy.sparse import csr_matrix
 
-from karush.derivatives.index_sets import combined, everything, gathered, made, stacked, take, union
-from karush.derivatives.known import Value, array_of
+from karush.derivatives.contraction import dot_general
+from karush.derivatives.index_sets import everything, gathered, stacked, take, union
+from karush.derivatives.known import Value, array_of, sets_of, width
 from karush.derivatives.moves import MOVES, NOWHERE
 from karush.derivatives.windows import convolution, reduce_window_sum
 from karush.jaxprs.walk import Step
@@ -57,16 +58,6 @@ WITHIN_A_BATCH: dict[str, Callable[[dict[str, Any]], int]] = {
 """operation -> number of last dimensions in which everything depends on everything; the others are a batch"""
 
 
-def sets_of(value: Value, size: int, n: int) -> csr_matrix:
-    """The sets of a value, empty ones if it depends on nothing."""
-    return made(np.zeros(size + 1, np.int64), np.zeros(0, np.int32), n) if value.sets is None else value.sets
-
-
-def width(values: Sequence[Value]) -> int:
-    """n, the number of entries of v."""
-    return next(value.sets.shape[1] for value in values if value.sets is not None)
-
-
 def conservative(step: Step, *values: Value) -> list[Value]:
     """Every element of every output depends on all."""
     parts = [value.sets for value in values if value.sets is not None]
@@ -75,29 +66,36 @@ def conservative(step: Step, *values: Value) -> list[Value]:
 
 def elementwise(step: Step, *values: Value) -> list[Value]:
     """Each element depends on the same element of the inputs; a factor that is known to be zero cuts the tie."""
-    size = prod(step.out_avals[0].shape)
+    target = step.out_avals[0].shape
+    parts = [
+        None if value.sets is None else _stretched(value.sets, aval.shape, target)
+        for value, aval in zip(values, step.in_avals, strict=True)
+    ]
     if step.primitive == "select_n":
-        return [_selected(values, size)]
-    parts = []
-    for value in values:
-        if value.sets is not None:
-            rows = value.sets.shape[0]
-            parts.append(value.sets if rows == size else take(value.sets, np.zeros(size, np.int64)))
-    total = union(parts)
+        return [_selected(values[0], parts[1:], target)]
+    total = union([part for part in parts if part is not None])
     if step.primitive == "mul":
         for factor in map(array_of, values):
             if factor is not None and not np.all(factor):
-                alive = np.broadcast_to(factor != 0, step.out_avals[0].shape).ravel()
-                total = take(total, np.where(alive, np.arange(size), NOWHERE))
+                alive = np.broadcast_to(factor != 0, target).ravel()
+                total = take(total, np.where(alive, np.arange(alive.size), NOWHERE))
     return [Value(total)]
 
 
-def _selected(values: Sequence[Value], size: int) -> Value:
-    cases = [sets_of(case, size, width(values)) for case in values[1:]]
-    which = array_of(values[0])
-    if which is None:
+def _stretched(sets: csr_matrix, shape: tuple[int, ...], target: tuple[int, ...]) -> csr_matrix:
+    """Sets of an array that the operation itself broadcasts: JAX's operators stretch dimensions of length 1."""
+    if shape == target:
+        return sets
+    return take(sets, np.broadcast_to(np.arange(prod(shape)).reshape(shape), target))
+
+
+def _selected(which: Value, parts: Sequence[csr_matrix | None], target: tuple[int, ...]) -> Value:
+    n = next(part.shape[1] for part in parts if part is not None)
+    cases = [sets_of(Value(part), prod(target), n) for part in parts]
+    number = array_of(which)
+    if number is None:
         return Value(union(cases))
-    places = np.broadcast_to(which.astype(np.int64).ravel(), (size,)) * size + np.arange(size)
+    places = np.broadcast_to(number.astype(np.int64), target).ravel() * prod(target) + np.arange(prod(target))
     return Value(take(stacked(cases), places))
 
 
@@ -109,7 +107,7 @@ def moved(step: Step, values: Sequence[Value], move: Callable[..., Any]) -> list
         if value.sets is None:
             arrays.append(np.full(aval.shape, NOWHERE))
         else:
-            arrays.append(offset + np.arange(size).reshape(aval.shape))
+            arrays.append(np.asarray(offset + np.arange(size).reshape(aval.shape)))
             parts.append(value.sets)
             offset += size
     out = move(step, *arrays)
@@ -117,22 +115,33 @@ def moved(step: Step, values: Sequence[Value], move: Callable[..., Any]) -> list
     return [Value(take(sets, positions)) for positions in (out if isinstance(out, list) else [out])]
 
 
+def _groups(shape: tuple[int, ...], axes: Sequence[Any]) -> tuple[np.ndarray, int]:
+    """Number of its group for each element, elements that differ along `axes` alone being one; number of groups."""
+    kept = [1 if axis in axes else length for axis, length in enumerate(shape)]
+    return np.broadcast_to(np.arange(prod(kept)).reshape(kept), shape), prod(kept)
+
+
 def _gather(step: Step, operand: Value, indices: Value) -> list[Value]:
-    where = array_of(indices)
-    if operand.sets is None or where is None:
+    """With indices that are not known, an element may come from anywhere along the dimensions that they run over."""
+    if operand.sets is None:
         return conservative(step, operand)
-    positions = np.arange(operand.sets.shape[0]).reshape(step.in_avals[0].shape)
-    out = step.equation.primitive.bind(positions, where, **{**step.params, "fill_value": NOWHERE})
-    return [Value(take(operand.sets, np.asarray(out)))]
+    shape, where = step.in_avals[0].shape, array_of(indices)
+    axes = step.params["dimension_numbers"].start_index_map if where is None else ()
+    groups, count = _groups(shape, axes)
+    where = np.zeros(step.in_avals[1].shape, np.int32) if where is None else where
+    out = step.equation.primitive.bind(groups, where, **{**step.params, "fill_value": NOWHERE})
+    return [Value(take(gathered(operand.sets, groups, count) if axes else operand.sets, np.asarray(out)))]
 
 
 def _dynamic_slice(step: Step, operand: Value, *starts: Value) -> list[Value]:
-    corner = _corner(starts, step.in_avals[0].shape, step.params["slice_sizes"])
-    if operand.sets is None or corner is None:
+    if operand.sets is None:
         return conservative(step, operand)
-    positions = np.arange(operand.sets.shape[0]).reshape(step.in_avals[0].shape)
-    block = tuple(slice(start, start + size) for start, size in zip(corner, step.params["slice_sizes"], strict=True))
-    return [Value(take(operand.sets, positions[block]))]
+    shape, sizes = step.in_avals[0].shape, step.params["slice_sizes"]
+    corner = _corner(starts, shape, sizes)
+    axes = [axis for axis in range(len(shape)) if sizes[axis] < shape[axis]] if corner is None else []
+    groups, count = _groups(shape, axes)
+    block = tuple(slice(start, start + size) for start, size in zip(corner or [0] * len(sizes), sizes, strict=True))
+    return [Value(take(gathered(operand.sets, groups, count) if axes else operand.sets, groups[block]))]
 
 
 def _corner(starts: Sequence[Value], shape: tuple[int, ...], sizes: tuple[int, ...]) -> list[int] | None:
@@ -150,7 +159,9 @@ def _dynamic_update_slice(step: Step, operand: Value, update: Value, *starts: Va
     n = width((operand, update))
     below, above = sets_of(operand, prod(shape), n), sets_of(update, prod(sizes), n)
     if corner is None:
-        return [Value(union([below, everything([above], prod(shape))]))]
+        groups, count = _groups(shape, [axis for axis in range(len(shape)) if sizes[axis] < shape[axis]])
+        landing = groups[tuple(slice(size) for size in sizes)]
+        return [Value(union([below, take(gathered(above, landing, count), groups)]))]
     positions = np.arange(prod(shape)).reshape(shape)
     block = tuple(slice(start, start + size) for start, size in zip(corner, sizes, strict=True))
     positions[block] = prod(shape) + np.arange(prod(sizes)).reshape(sizes)
@@ -165,8 +176,10 @@ def _scatter(step: Step, operand: Value, indices: Value, updates: Value) -> list
     where = array_of(indices)
     above = sets_of(updates, prod(step.in_avals[2].shape), n)
     if where is None:
-        return [Value(union([below, everything([above], size)]))]
-    targets = _targets(step, where)
+        groups, count = _groups(shape, step.params["dimension_numbers"].scatter_dims_to_operand_dims)
+        landing = _targets(step, np.zeros(step.in_avals[1].shape, np.int32), groups)
+        return [Value(union([below, take(gathered(above, landing, count), groups)]))]
+    targets = _targets(step, where, np.arange(size).reshape(shape))
     if step.primitive == "scatter":
         kept = np.arange(size)
         kept[targets[targets >= 0]] = NOWHERE
@@ -174,8 +187,8 @@ def _scatter(step: Step, operand: Value, indices: Value, updates: Value) -> list
     return [Value(union([below, gathered(above, targets, size)]))]
 
 
-def _targets(step: Step, where: np.ndarray) -> np.ndarray:
-    """Position in the operand of each update: the gather that the scatter is the transpose of, on positions."""
+def _targets(step: Step, where: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Position in the operand of each update: the gather that the scatter is the transpose of, on `positions`."""
     shape, updates = step.in_avals[0].shape, step.in_avals[2].shape
     numbers = step.params["dimension_numbers"]
     dropped = set(numbers.inserted_window_dims) | set(numbers.operand_batching_dims)
@@ -183,7 +196,7 @@ def _targets(step: Step, where: np.ndarray) -> np.ndarray:
     sizes = tuple(1 if axis in dropped else updates[next(window)] for axis in range(len(shape)))
     return np.asarray(
         lax.gather(
-            np.arange(prod(shape)).reshape(shape),
+            positions,
             where,
             lax.GatherDimensionNumbers(
                 offset_dims=numbers.update_window_dims,
@@ -200,65 +213,23 @@ def _targets(step: Step, where: np.ndarray) -> np.ndarray:
 
 
 def _reduce(step: Step, operand: Value) -> list[Value]:
-    shape, axes = step.in_avals[0].shape, step.params["axes"]
-    kept = [1 if axis in axes else length for axis, length in enumerate(shape)]
-    targets = np.broadcast_to(np.arange(prod(kept)).reshape(kept), shape)
-    return [Value(gathered(sets_of(operand, prod(shape), width([operand])), targets, prod(kept)))]
+    shape = step.in_avals[0].shape
+    groups, count = _groups(shape, step.params["axes"])
+    return [Value(gathered(sets_of(operand, prod(shape), width([operand])), groups, count))]
 
 
 def _cumulative(step: Step, operand: Value) -> list[Value]:
     shape, axis = step.in_avals[0].shape, step.params["axis"]
     sets = sets_of(operand, prod(shape), width([operand]))
-    positions = np.moveaxis(np.arange(prod(shape)).reshape(shape), axis, 0)
+    positions = np.moveaxis(np.arange(prod(shape)).reshape(shape), axis, 0).reshape(shape[axis], -1)
     order = np.flip(positions, 0) if step.params.get("reverse") else positions
-    out = np.empty(shape, np.int64)
+    out = np.empty(prod(shape), np.int64)
     parts, running = [], take(sets, order[0])
     for place, row in enumerate(order):
         running = running if place == 0 else union([running, take(sets, row)])
         parts.append(running)
-        out.ravel()[row.ravel()] = place * row.size + np.arange(row.size)
+        out[row] = place * row.size + np.arange(row.size)
     return [Value(take(stacked(parts), out))]
-
-
-def _dot_general(step: Step, lhs: Value, rhs: Value) -> list[Value]:
-    """``out[b, i, j]``: the sets of ``lhs[b, i, :]`` where ``rhs[b, :, j]`` is not known to be 0, and the other way."""
-    parts = []
-    (contracted, batch), avals = step.params["dimension_numbers"], step.in_avals
-    sides = [(lhs, rhs, 0), (rhs, lhs, 1)]
-    out_shape = step.out_avals[0].shape
-    for value, other, side in sides:
-        if value.sets is None:
-            continue
-        mine, theirs = avals[side].shape, avals[1 - side].shape
-        free = [axis for axis in range(len(mine)) if axis not in (*contracted[side], *batch[side])]
-        far = [axis for axis in range(len(theirs)) if axis not in (*contracted[1 - side], *batch[1 - side])]
-        b, k = prod(mine[axis] for axis in batch[side]), prod(mine[axis] for axis in contracted[side])
-        i, j = prod(mine[axis] for axis in free), prod(theirs[axis] for axis in far)
-        rows = np.transpose(np.arange(prod(mine)).reshape(mine), (*batch[side], *free, *contracted[side]))
-        factor = array_of(other)
-        mask = np.ones(theirs, bool) if factor is None else np.broadcast_to(factor != 0, theirs)
-        mask = np.transpose(mask, (*batch[1 - side], *far, *contracted[1 - side])).reshape(b, j, k)
-        if mask.all():
-            # every far index sees the same union: form it once
-            once = gathered(value.sets, _inverse(np.repeat(np.arange(b * i), k), rows.ravel()), b * i)
-            spread = np.arange(b * i).reshape(b, i, 1) + np.zeros((1, 1, j), np.int64)
-        else:
-            of_batch, at_j, at_k = np.nonzero(mask)
-            to = (of_batch[:, None] * i + np.arange(i)) * j + at_j[:, None]
-            source = rows.reshape(b, i, k)[of_batch, :, at_k]
-            shape = (b * i * j, prod(mine))
-            weights = csr_matrix((np.ones(to.size, bool), (to.ravel(), source.ravel())), shape=shape)
-            once, spread = combined(weights, value.sets), np.arange(b * i * j).reshape(b, i, j)
-        ordered = spread if side == 0 else np.transpose(spread, (0, 2, 1))
-        parts.append(take(once, ordered.reshape(out_shape)))
-    return [Value(union(parts))]
-
-
-def _inverse(targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Target of each row, where ``rows[i]`` goes to ``targets[i]``."""
-    out = np.empty(rows.size, np.int64)
-    out[rows] = targets
-    return out
 
 
 def _blocks(step: Step, *values: Value) -> list[Value]:
@@ -287,7 +258,7 @@ RULES: dict[str, Callable[..., list[Value]]] = {
     "conv_general_dilated": convolution,
     "cumsum": _cumulative,
     "device_put": lambda step, *values: list(values),
-    "dot_general": _dot_general,
+    "dot_general": dot_general,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,
     "gather": _gather,
@@ -301,4 +272,4 @@ RULES: dict[str, Callable[..., list[Value]]] = {
 }
 
 
-__all__ = ["RULES", "conservative", "sets_of", "width"]
+__all__ = ["RULES", "conservative"]
