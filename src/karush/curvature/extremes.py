@@ -32,7 +32,9 @@ BYTES = 2**29
 FEWEST = 20
 """Vectors held in any case."""
 CHECK = 10
-"""Products between two looks at the Ritz values."""
+"""Products between two looks at the Ritz values, at least;"""
+CHECK_SHARE = 8
+"""more for a larger T: its eigenvalues cost as much as many a product."""
 KEPT = 0.25
 """Share of the basis kept at either end of the spectrum by a restart."""
 SMALL = 1e-3
@@ -74,7 +76,7 @@ def extremes(
         if krylov.j == krylov.size:
             krylov.restart(_ends(krylov.j, max(pairs, int(KEPT * krylov.size))))
         room = max_products - krylov.steps
-        krylov.extend(krylov.j + min(CHECK, room))
+        krylov.extend(krylov.j + min(max(CHECK, krylov.j // CHECK_SHARE), room))
         converged = krylov.finite and _converged(krylov, pairs, rtol)
         if krylov.steps == krylov.j:
             unrestarted = krylov.steps
@@ -84,9 +86,9 @@ def extremes(
     _, coordinates, _ = krylov.ritz()
     vectors = krylov.vectors(coordinates[:, _ends(krylov.j, pairs)])
     found = verified(derivatives, x, product, vectors, rng)
-    low, high = found.values[0], found.values[-1]
+    low, high = float(found.values[0]), float(found.values[-1])
     reach = (low, high) if krylov.j == n else _reach(low, high, n, unrestarted)
-    spread = 2 * found.errors.max()
+    spread = 2.0 * float(found.errors.max())
     return Extremes(found, converged, krylov.steps, (reach[0] - spread, reach[1] + spread))
 
 
@@ -116,10 +118,9 @@ def _ends(j: int, pairs: int) -> np.ndarray:
 def _converged(krylov: Krylov, pairs: int, rtol: float) -> bool:
     if krylov.j < min(2 * pairs, krylov.start.size):
         return False
-    values, _, residuals = krylov.ritz()
-    ends = _ends(krylov.j, pairs)
+    values, residuals = krylov.ends(pairs)
     sizes = np.abs(values)
-    return bool(np.all(residuals[ends] <= rtol * np.maximum(sizes[ends], SMALL * sizes.max())))
+    return bool(np.all(residuals <= rtol * np.maximum(sizes, SMALL * sizes.max())))
 
 
 def _reach(low: float, high: float, n: int, products: int) -> tuple[float, float]:

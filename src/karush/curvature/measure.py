@@ -71,6 +71,21 @@ def curvature(
     """
     _check_options(pairs, rtol, max_products, tol)
     derivatives, start = _opened(f, x)
+    # What is not finite fails closed below; NumPy need not say so as well.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _measured(derivatives, start, matrix_free, pairs, rtol, max_products, tol, seed)
+
+
+def _measured(
+    derivatives: Derivatives,
+    start: np.ndarray,
+    matrix_free: bool | None,
+    pairs: int,
+    rtol: float,
+    max_products: int,
+    tol: float,
+    seed: int,
+) -> Curvature:
     rng = np.random.default_rng(seed)
     value, gradient = derivatives.value_and_gradient(start)
     gap = slope_gap(derivatives, start, value, gradient)

@@ -22,6 +22,8 @@ LENGTHS = (2.0**-17, 2.0**-20, 2.0**-23)
 """δ near ε^(1/3), where a difference is most accurate, and shorter."""
 AGREEMENT = 0.5
 """Relative difference allowed."""
+WIDER = 2.0
+"""A gap is known to half of it: an error is taken to be twice the gap seen."""
 ROUNDING = 16.0
 """A difference of values is known to ROUNDING · ε · |f|."""
 
@@ -43,7 +45,7 @@ def slope_gap(derivatives: Derivatives, x: np.ndarray, value: float, gradient: n
         if gap <= AGREEMENT * norm + noise:
             return 0.0
         least = min(least, gap) if np.isfinite(gap) else least
-    return least
+    return WIDER * least
 
 
 def curvature_gap(
@@ -60,7 +62,7 @@ def curvature_gap(
         if gap <= AGREEMENT * abs(curvature) + gradient_error / t:
             return 0.0
         least = min(least, gap) if np.isfinite(gap) else least
-    return least
+    return WIDER * least
 
 
 def _distances(x: np.ndarray, direction: np.ndarray) -> list[float]:

@@ -60,6 +60,8 @@ def slope(
     norm = float(np.linalg.norm(gradient))
     if not (np.isfinite(gradient).all() and np.isfinite(values).all() and np.isfinite(error)):
         return Slope(norm, error, np.nan, 0.0, np.zeros(x.size))
+    if norm == 0:
+        return Slope(norm, error, 0.0, error, np.zeros(x.size))
     parts = vectors.T @ gradient
     lengths = np.max(np.abs(vectors) / sizes(x)[:, None], axis=0)
     bounds = np.maximum(error, tol * np.abs(values) / lengths)

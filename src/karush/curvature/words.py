@@ -39,10 +39,11 @@ def error_text(error: float) -> str:
 
 def _head(curvature: Curvature) -> tuple[tuple[Cell, ...], ...]:
     inertia, condition = curvature.inertia, curvature.condition
-    least = "" if curvature.complete else "at least "
-    counts = f"{least}{inertia.positive} positive, {least}{inertia.negative} negative"
-    unknown = curvature.n - sum(inertia)
-    counts += f", {inertia.zero} not told from zero" if curvature.complete else f", {unknown} unknown"
+    counts = f"{inertia.positive} positive, {inertia.negative} negative"
+    if curvature.complete:
+        counts += f", {inertia.zero} not told from zero"
+    else:
+        counts = f"found {counts}; {curvature.n - sum(inertia)} unknown"
     if curvature.complete and condition.upper < math.inf:
         ratio = number(condition.value)
     elif condition.lower < math.inf:
