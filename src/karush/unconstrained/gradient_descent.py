@@ -33,8 +33,11 @@ LONGER = 2.0
 """a search starts at this multiple of the last step if that was taken at its first trial, so that it can grow again"""
 TRIALS = 60
 """trials of one line search: 2^-60 of a step is below rounding"""
-ROUNDING = 1e-15
-"""relative error of f, by which a step may seem to rise"""
+ROUNDING = 2.0**-46
+"""relative change of f that may be rounding; within it the slopes decide"""
+TURN = 0.5
+"""then a step is taken if the slope along it has turned upwards by no more than this part of what it was: on a quadratic
+of curvature λ, if α <= 1.5 / λ"""
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,10 @@ def _advance(task: Task, state: State, value: Any, g: Any, curvature: Any, fixed
     """Take the trial point or shorten the step."""
     before = state.progress
     first = before.evaluations == 0
-    promised = jnp.vdot(before.gradient, state.trial - before.x)
-    slack = ROUNDING * jnp.maximum(jnp.abs(before.value), jnp.abs(value))
-    falls = value <= before.value + DECREASE * promised + slack
+    s = state.trial - before.x
+    promised = jnp.vdot(before.gradient, s)
+    blurred = jnp.abs(value - before.value) <= ROUNDING * jnp.abs(before.value)
+    falls = jnp.where(blurred, jnp.vdot(g, s) <= -TURN * promised, value <= before.value + DECREASE * promised)
     fine = jnp.isfinite(value) & jnp.all(jnp.isfinite(g))
     if fixed is not None:
         falls = jnp.full_like(falls, True)
