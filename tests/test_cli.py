@@ -160,7 +160,7 @@ def test_output_and_start_and_options_reach_the_solver(model, tmp_path, monkeypa
         (["solve", "MODEL", "--output", "no/such/folder/out.json"], ["--output", "folder that exists"]),
         (["certify", "MODEL"], ["--at"]),
         (["certify", "MODEL", "--at", "nothing.json"], ["nothing.json"]),
-        (["prove", "MODEL"], ["prove", "solve"]),
+        (["sharpen", "MODEL"], ["sharpen", "solve"]),
     ],
 )
 def test_wrong_use_ends_with_2_and_one_message_without_traceback(model, words, said, capsys, monkeypatch, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 from jax import lax
 
 from karush.arithmetic.ball_numbers import Undecided, as_array, balls
@@ -37,7 +38,7 @@ def by_position(reals: int) -> Rule:
         pool = np.concatenate([operand.ravel() for operand in operands[:reals]])
         ends = np.cumsum([0, *[operand.size for operand in operands[:reals]]])
         positions = [
-            np.arange(start, end).reshape(operand.shape)
+            np.arange(start, end, dtype=float).reshape(operand.shape)
             for start, end, operand in zip(ends, ends[1:], operands[:reals], strict=False)
         ]
         with float64():
@@ -48,9 +49,10 @@ def by_position(reals: int) -> Rule:
 
 
 def _taken(step: Step, pool: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    if positions.size and (positions.min() < 0 or positions.max() >= pool.size):
+    """Elements at positions; these are float64, exact, for then a fill value for reads outside arrives as NaN."""
+    if np.isnan(positions).any():
         raise Undecided(f"'{step.primitive}' at {step.place} reads outside its array")
-    return as_array(pool[positions]) if pool.dtype == object else np.asarray(pool[positions])
+    return np.asarray(pool[positions.astype(int)], dtype=pool.dtype)
 
 
 def gather(step: Step, a: np.ndarray, indices: np.ndarray) -> Values:
@@ -121,6 +123,19 @@ def split(step: Step, a: np.ndarray) -> Values:
     return np.split(a, np.cumsum(step.params["sizes"])[:-1], axis=step.params["axis"])
 
 
+def unstack(step: Step, a: np.ndarray) -> Values:
+    """The slices along one axis."""
+    return [np.asarray(part, dtype=a.dtype) for part in np.moveaxis(a, step.params["axis"], 0)]
+
+
+def empty(step: Step, *operands: Any) -> Values:
+    """An array that is to be written to: no numbers yet."""
+    aval = step.out_avals[0]
+    return (
+        np.full(aval.shape, arb.nan(), dtype=object) if aval.dtype.kind == "f" else np.zeros(aval.shape, aval.dtype),
+    )
+
+
 def iota(step: Step) -> Values:
     """``0, 1, 2, ...`` along one axis."""
     shape, axis, dtype = step.params["shape"], step.params["dimension"], step.params["dtype"]
@@ -160,6 +175,9 @@ RULES: dict[str, Rule] = {
     "concatenate": concatenate,
     "stack": stacked,
     "split": split,
+    "unstack": unstack,
+    "empty": empty,
+    "empty2": empty,
     "pad": padded,
     "iota": iota,
     "gather": gather,

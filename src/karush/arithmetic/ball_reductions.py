@@ -120,6 +120,9 @@ def arg_extreme(largest: bool) -> Rule:
 
     def rule(step: Step, a: np.ndarray) -> Values:
         (axis,) = step.params["axes"]
+        if not is_real(a):
+            found = np.argmax(a, axis) if largest else np.argmin(a, axis)
+            return (np.asarray(found, dtype=step.params["index_dtype"]),)
         rows = np.moveaxis(a, axis, -1)
         out = np.empty(rows.shape[:-1], dtype=step.params["index_dtype"])
         for index in np.ndindex(*out.shape):

@@ -1,8 +1,7 @@
 """``karush solve`` and ``karush certify``: read files, call the library, print."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,20 +12,17 @@ import karush
 from karush.api import certify as certify_point
 from karush.api import minimize
 from karush.backends.registry import BACKENDS, OWN
+from karush.cli import prove
+from karush.cli.output import FILE_HELP, NO_SUCCESS, SUCCESS, WRONG_USE, output_for
 from karush.core.errors import FileError, KarushError
 from karush.io import certificate_document, dumps, load_problem, read_point, result_document
 from karush.io.problem_file import split_spec, users_code
 from karush.report import ProgressLine, print_sections
 from karush.solvers.summary import summarize, summarize_certificate
 
-SUCCESS, NO_SUCCESS, WRONG_USE = 0, 1, 2
-"""Exit statuses: the verdict is a success; it is not; there is no verdict, because of the command line or a file."""
 INTERRUPTED = 130
 """What shells report of a program ended by Ctrl-C: 128 + SIGINT."""
 
-FILE_HELP = (
-    "Python file that defines problem: a karush.Problem, or a function that returns one. FILE:name for another name."
-)
 METHOD_HELP = f"auto, {OWN}, or a backend: {', '.join(BACKENDS)}."
 EXIT = """
 Exit status: 0 if the point is a LOCAL_MINIMUM or GLOBAL_MINIMUM, 1 for
@@ -73,7 +69,7 @@ def solve(
     The answer is printed as a table: the variables in their own structure,
     the active limits with their prices, the certificate line by line.
     """
-    with _output_for(json), users_code(split_spec(file)[0]):
+    with output_for(json), users_code(split_spec(file)[0]):
         if output is not None and not output.absolute().parent.is_dir():
             # Said now: after a long solve the answer would be lost.
             raise FileError(f"--output {output} cannot be written; give a file in a folder that exists")
@@ -111,7 +107,7 @@ def certify(
     The point may come from any solver. Everything is recomputed from the
     functions of FILE; multipliers that are not given are estimated.
     """
-    with _output_for(json), users_code(split_spec(file)[0]):
+    with output_for(json), users_code(split_spec(file)[0]):
         problem = load_problem(file)
         point = read_point(at, problem)
         with ProgressLine(Console(stderr=True)):
@@ -121,6 +117,9 @@ def certify(
     else:
         print_sections(summarize_certificate(certificate, point.x, problem.name), Console())
     return SUCCESS if certificate.success else NO_SUCCESS
+
+
+prove.add_to(app)
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -150,13 +149,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
 def _complain(message: str) -> int:
     print(f"karush: {message}", file=sys.stderr)
     return WRONG_USE
-
-
-@contextmanager
-def _output_for(json: bool) -> Iterator[None]:
-    """Where JSON is asked for, what the user's file prints goes to stderr: stdout holds the document alone."""
-    with redirect_stdout(sys.stderr) if json else nullcontext():
-        yield
 
 
 def _write(path: Path, text: str) -> None:

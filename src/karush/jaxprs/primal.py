@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import ClosedJaxpr
+from jax.extend.source_info_util import user_context
 
 from karush.jaxprs.walk import Program, Step, bind, inline, interpret
 
@@ -21,7 +22,28 @@ def primal(closed_jaxpr: ClosedJaxpr) -> Callable[..., list[Any]]:
 
 
 def _run(program: Program, operands: Sequence[Any]) -> list[Any]:
-    return interpret(program, operands, RULES, default=bind, lift=jnp.asarray)
+    return interpret(program, operands, RULES, default=_in_place, lift=jnp.asarray)
+
+
+def _in_place(step: Step, *operands: Any) -> Sequence[Any]:
+    """The step itself, traced anew under the user's line."""
+    with user_context(step.sites[0].source_info.traceback):
+        return bind(step, *operands)
+
+
+def _extreme(find: Callable[..., Any]) -> Callable[..., Sequence[Any]]:
+    """``max`` or ``min`` along axes as the element at its place, whose derivative asks for no equality of numbers."""
+
+    def rule(step: Step, a: Any) -> Sequence[Any]:
+        axes = step.params["axes"]
+        if a.dtype.kind != "f":
+            return bind(step, a)
+        kept = [axis for axis in range(a.ndim) if axis not in axes]
+        rows = jnp.transpose(a, (*kept, *axes)).reshape((*[a.shape[axis] for axis in kept], -1))
+        with user_context(step.sites[0].source_info.traceback):
+            return (jnp.take_along_axis(rows, find(rows, axis=-1)[..., None], axis=-1)[..., 0],)
+
+    return rule
 
 
 def _scan(step: Step, *operands: Any) -> Sequence[Any]:
@@ -58,11 +80,31 @@ def _identity(step: Step, *operands: Any) -> Sequence[Any]:
     return operands
 
 
+def _larger(step: Step, a: Any, b: Any) -> Sequence[Any]:
+    """``max(a, b)`` as a choice: JAX's derivative of max asks whether a number equals itself."""
+    if a.dtype.kind != "f":
+        return bind(step, a, b)
+    with user_context(step.sites[0].source_info.traceback):
+        return (lax.select(a >= b, a, b),)
+
+
+def _smaller(step: Step, a: Any, b: Any) -> Sequence[Any]:
+    """``min(a, b)`` as a choice."""
+    if a.dtype.kind != "f":
+        return bind(step, a, b)
+    with user_context(step.sites[0].source_info.traceback):
+        return (lax.select(a <= b, a, b),)
+
+
 RULES = {
+    "max": _larger,
+    "min": _smaller,
     "scan": _scan,
     "while": _while,
     "cond": _cond,
     "stop_gradient": _identity,
+    "reduce_max": _extreme(jnp.argmax),
+    "reduce_min": _extreme(jnp.argmin),
     "copy": _identity,
     "copy_p": _identity,
     "jax_array_copy": _identity,

@@ -61,6 +61,8 @@ class Verified:
     """(n,)"""
     value: arb
     """of the minimised objective"""
+    alone: np.ndarray | None
+    """(n,) the box of x in which no other KKT point lies, its multipliers within the wide box; None: not claimed"""
     weak: tuple[str, ...]
     """names of active inequalities whose multiplier is exactly 0; where there are any, uniqueness is not claimed"""
     shortfall: str
@@ -109,12 +111,15 @@ def _verified(functions: Functions, witness: Witness) -> Verified:
     else:
         theorems.append(STRICT_MINIMUM)
     _tested(system, witness.middle, witness.wide, at_middle, Y)
+    alone = None
     if not names:
-        require_strict(system, around(witness.middle, balls(witness.wide)))
+        wide = around(witness.middle, balls(witness.wide))
+        require_strict(system, wide)
+        alone = system.spread(wide)[0]
     why_global = why_convex(functions)
     if why_global:
         theorems.append(GLOBAL_MINIMUM)
-    return Verified(tuple(theorems), x, y, z, point.values[0], names, shortfall, why_global)
+    return Verified(tuple(theorems), x, y, z, point.values[0], alone, names, shortfall, why_global)
 
 
 def _tested(

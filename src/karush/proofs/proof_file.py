@@ -1,5 +1,6 @@
 """Proofs as JSON files: the witness and the claims, to be checked again from the problem's own functions."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,24 +15,41 @@ from karush.proofs.functions import Functions, fingerprint
 from karush.proofs.system import ActiveSet, Limit
 
 SCHEMA = "karush-proof/1"
+OUTSIDE = (
+    "The theorems are about the exact real functions of the traced program, its literals read as exact doubles, and "
+    "the limits as exact doubles; arithmetic done in NumPy before tracing is outside. All of the minimised objective."
+)
 
 
-def document(functions: Functions, witness: Witness, verified: Verified, proof: Any) -> dict[str, Any]:
+def document(functions: Functions, witness: Witness, verified: Verified, name: str | None) -> dict[str, Any]:
     """What a proof file holds."""
-    return {
-        "schema": SCHEMA,
-        "problem": proof.name,
-        "fingerprint": fingerprint(functions.flat),
-        "precision": functions.precision,
+    parts: dict[str, Any] = {
+        "statement": {
+            "about": OUTSIDE,
+            "fingerprint": fingerprint(functions.flat),
+            "problem": name,
+            "variables": list(functions.flat.variable_names),
+            "rows": list(functions.flat.row_names),
+            "maximize": functions.flat.maximize,
+            "precision": functions.precision,
+        },
         "witness": witness_document(witness),
         "claims": claims(verified),
     }
+    return {"schema": SCHEMA, **parts, "digest": {key: digest(part) for key, part in parts.items()}}
+
+
+def digest(part: Any) -> str:
+    """SHA-256 of one part in canonical JSON: tells a slip of the editor from a false claim, and keeps nobody out."""
+    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()
 
 
 def claims(verified: Verified) -> dict[str, Any]:
     """The theorems and the enclosures, outward in float64, of the minimised objective."""
     value = np.array([verified.value], dtype=object)
     parts = {"x": verified.x, "rows' multipliers": verified.y, "bounds' multipliers": verified.z, "value": value}
+    if verified.alone is not None:
+        parts["only KKT point"] = verified.alone
     return {
         "theorems": list(verified.theorems),
         **{name: {"lower": lowers(part).tolist(), "upper": uppers(part).tolist()} for name, part in parts.items()},

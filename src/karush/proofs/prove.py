@@ -151,7 +151,7 @@ def _proof(functions: Functions, x: np.ndarray, witness: Witness, verified: Veri
         precision=functions.precision,
         name=name,
     )
-    return replace(proof, document=document(functions, witness, verified, proof))
+    return replace(proof, document=document(functions, witness, verified, name))
 
 
 def verified_radius(values: np.ndarray) -> np.ndarray:

@@ -39,6 +39,8 @@ SMALLEST = 2.0**-70
 """radius of the small box, relative to max(|u|, 1), at least"""
 FIRST_WIDTH, GROWTH, WIDEST, TRIES = 1.0e-4, 8.0, 1.0e3, 14
 """relative radius at which the search for the box of uniqueness starts, its factor, and its ends"""
+NO_CURVATURE = 1.0e-15
+"""largest entry of the Hessian up to which it is taken for 0"""
 WEIGHTS = 10.0 ** np.arange(0.0, 13.0, 2.0)
 """W over ‖H‖/‖J_i‖², tried in turn"""
 
@@ -173,7 +175,8 @@ def second_order_weights(polished: Polished) -> np.ndarray | None:
     hessian = floats(curved.hessian[np.ix_(system.free, system.free)])
     jacobian = floats(curved.jacobian[np.ix_(1 + system.rows, system.free)])
     squares = np.maximum(np.sum(jacobian**2, axis=1), np.finfo(float).tiny)
-    size = float(np.abs(hessian).max(initial=0.0)) or 1.0
+    size = float(np.abs(hessian).max(initial=0.0))
+    size = size if size > NO_CURVATURE else 1.0
     for factor in WEIGHTS:
         weights = factor * size / squares
         matrix = hessian + jacobian.T @ (weights[:, None] * jacobian)

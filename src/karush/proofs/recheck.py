@@ -1,0 +1,88 @@
+"""A stored proof, checked again: nothing in the file is believed, the witness goes through the checker anew."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from karush.arithmetic.ball_numbers import Undecided
+from karush.core.errors import FileError
+from karush.core.precision import float64
+from karush.problem.flat import FlatProblem
+from karush.proofs.checker import Verified, verify
+from karush.proofs.functions import Functions, fingerprint
+from karush.proofs.proof_file import SCHEMA, claims, digest, read_witness
+
+PARTS = ("statement", "witness", "claims")
+
+
+def read_proof(path: str | Path) -> dict[str, Any]:
+    """The document of a proof file whose parts are as they were written.
+
+    Raises
+    ------
+    FileError
+        for a file that is missing, is no proof, or was edited; it names the part.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"the proof file {path} cannot be read: {error.strerror}; check the path") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FileError(f"the proof file {path} is no JSON: {error}; give one that karush prove has written") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        found = document.get("schema") if isinstance(document, dict) else type(document).__name__
+        raise FileError(f"{path} has schema {found!r}; this version checks {SCHEMA!r}")
+    for part in PARTS:
+        if part not in document or part not in document.get("digest", {}):
+            raise FileError(f"{path} has no {part!r}; an undecided proof holds nothing to check")
+        if digest(document[part]) != document["digest"][part]:
+            raise FileError(f"{path} was edited: its {part!r} is not what was written; write the proof anew")
+    return document
+
+
+def recheck(flat: FlatProblem, document: dict[str, Any], path: str | Path) -> Verified:
+    """The theorems of a stored proof about `flat`, if the checker finds every claim of the file again.
+
+    Raises
+    ------
+    FileError
+        where the file speaks of another problem, is malformed, or claims more than is true; it names what.
+    """
+    statement = document["statement"]
+    if fingerprint(flat) != statement["fingerprint"]:
+        raise FileError(
+            f"{path} is a proof about another problem than the one given: the traced program, the parameters or the "
+            "limits differ (or the version of JAX does); prove it anew"
+        )
+    try:
+        witness, functions = read_witness(document["witness"]), Functions(flat, int(statement["precision"]))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise FileError(f"the witness in {path} is malformed: {error!r}; write the proof anew") from error
+    try:
+        with float64():
+            verified = verify(functions, witness)
+    except Undecided as undecided:
+        raise FileError(f"{path} proves nothing: {undecided}") from undecided
+    except (ValueError, IndexError) as error:
+        raise FileError(f"the witness in {path} does not fit the problem: {error}; write the proof anew") from error
+    found, given = claims(verified), document["claims"]
+    missing = [theorem for theorem in given["theorems"] if theorem not in found["theorems"]]
+    if missing:
+        raise FileError(f"{path} claims {missing[0]!r}, which the witness does not prove")
+    for key in found:
+        if key != "theorems" and not _holds(found[key], given.get(key)):
+            raise FileError(f"{path} claims an enclosure of {key!r} that is narrower than what the witness proves")
+    return verified
+
+
+def _holds(found: dict[str, Any], given: Any) -> bool:
+    """Whether the claimed intervals contain those found."""
+    if not isinstance(given, dict) or np.shape(given["lower"]) != np.shape(found["lower"]):
+        return False
+    lower, upper = np.asarray(given["lower"]) <= found["lower"], np.asarray(given["upper"]) >= found["upper"]
+    return bool(np.all(lower) and np.all(upper))
+
+
+__all__ = ["read_proof", "recheck"]
