@@ -19,7 +19,7 @@ from karush.solvers import strategies
 from karush.solvers.prepared import Prepared as Parts
 from karush.solvers.result import BOUNDS, Result
 from karush.solvers.sharpen import sharpened
-from karush.unconstrained import drive
+from karush.unconstrained import drive, search
 from karush.unconstrained.method import Method
 from karush.unconstrained.methods import BY_NAME, read_method
 from karush.unconstrained.polish import polished
@@ -117,17 +117,20 @@ class Prepared:
             return strategies.solve(parts, start, tol=options.tol, limits=limits, driver=options.driver)
         if isinstance(method, Method) or method in BY_NAME:
             chosen = read_method(method)
-            answer = drive.run(chosen, parts, start, limits, options.tol, options.driver)
             if chosen.derivative_free:
+                answer = drive.run(chosen, parts, start, limits, options.tol, options.driver)
                 return polished(parts, answer, tol=options.tol, limits=limits)
-            return strategies.improve(parts, answer, tol=options.tol, limits=limits)
+            auto = options.method == "auto"
+            return search.solve(
+                parts, chosen, start, tol=options.tol, limits=limits, driver=options.driver, auto=auto
+            )
         y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
         answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(options, began))
         return strategies.improve(parts, answer, tol=options.tol, limits=limits)
 
     @cached_property
-    def _choice(self) -> tuple[str, str]:
-        return registry.choose(self.parts.flat, self.parts.evaluator)
+    def _choice(self) -> tuple[str | Method, str]:
+        return search.choose(self.parts) or registry.choose(self.parts.flat, self.parts.evaluator)
 
     def certify(self, x: Any, multipliers: Mapping[str, Any] | None = None, *, tol: float = 1e-8) -> Certificate:
         """Certificate of the point x; see `certify`."""

@@ -1,0 +1,118 @@
+"""A method's way to a certified answer, and what ``method="auto"`` does for problems without constraint rows.
+
+1. The method from the start.
+2. While the certificate shows a better point beside the answer (a saddle, a maximum): again from there.
+3. For ``"auto"`` only, while no minimum is certified: the other ideas of `attempts`.
+
+Every candidate is judged by the same certificate, and the best verdict is returned.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from karush.backends.answer import BackendAnswer
+from karush.core.status import Status, Verdict
+from karush.derivatives.large import DENSE_UP_TO, LargeEvaluator
+from karush.solvers import strategies
+from karush.solvers.prepared import Prepared
+from karush.solvers.run import Limits
+from karush.solvers.strategies import ESCAPES, Candidate, Search
+from karush.unconstrained import drive, fused
+from karush.unconstrained.lbfgs import LBFGS
+from karush.unconstrained.method import Method
+from karush.unconstrained.newton import Newton
+from karush.unconstrained.newton_cg import NewtonCG
+
+MOVES = (0.1, 1.0)
+"""how far starts are moved, in typical sizes of the variables"""
+INTERIOR_UP_TO = 300
+"""variables up to which the interior point, whose systems are dense, is worth a second idea"""
+
+
+def choose(parts: Prepared) -> tuple[Method, str] | None:
+    """The method that ``"auto"`` takes and why; None for a problem with constraint rows."""
+    flat = parts.flat
+    if flat.m:
+        return None
+    bounded = bool(np.any(np.isfinite(flat.lower) | np.isfinite(flat.upper)))
+    limits = "bounds alone" if bounded else "no constraints"
+    if isinstance(parts.evaluator, LargeEvaluator):
+        size = f"{flat.n} variables and {limits}"
+        if flat.n <= DENSE_UP_TO:
+            return NewtonCG(), f"{size}, with a sparse Hessian: products with it are cheaper than its factors."
+        return NewtonCG(), f"{size}: Newton's method by products, for no matrix of this order is formed."
+    return Newton(), f"{flat.n} variables and {limits}: the exact Hessian is small enough to be factorized."
+
+
+def solve(
+    parts: Prepared, method: Method, x0: np.ndarray, *, tol: float, limits: Limits, driver: str, auto: bool
+) -> Candidate:
+    """The best judged answer of `method` from x0 (n,), within the bounds; of further ideas too if `auto`."""
+    method.check(parts.flat)
+    quick: BackendAnswer | Candidate | None = None
+    if driver == "fused" and isinstance(method, Newton):
+        quick = fused.quick(method, parts, x0, max_iterations=limits.max_iterations, tol=tol)
+        if isinstance(quick, Candidate):
+            return quick
+    search = Search(parts, tol, limits, driver)
+    _escaped(search, method, _run(search, method, x0) if quick is None else search.judge(quick))
+    if not search.over and parts.flat.n <= DENSE_UP_TO:
+        strategies.polished(search)
+    if auto:
+        for attempt in attempts(parts, method, x0):
+            if search.over:
+                break
+            attempt(search)
+    best = search.best
+    totals = replace(
+        best.answer, iterations=search.iterations, evaluations=search.evaluations, history=tuple(search.history)
+    )
+    return replace(best, answer=totals)
+
+
+def attempts(parts: Prepared, first: Method, x0: np.ndarray) -> Iterator[Callable[[Search], object]]:
+    """What is tried in turn, each a different idea."""
+    names = {"newton": "Newton's method", "newton-cg": "Newton's method by conjugate gradients", "l-bfgs": "L-BFGS"}
+
+    def by(method: Method, x: np.ndarray, note: str) -> Callable[[Search], object]:
+        return lambda search: _escaped(search, method, _run(search, method, x, note))
+
+    dense = parts.flat.n <= INTERIOR_UP_TO
+    if dense:
+        yield lambda search: _interior_point(search, x0)
+    others: list[Method] = [LBFGS(), NewtonCG(), *([Newton()] if dense else [])]
+    for other in others:
+        if other != first:
+            yield by(other, x0, f"{names[other.name]} after {names[first.name]}")
+            yield lambda search: by(first, search.best.answer.x, f"{names[first.name]} from there")(search)
+    generator = np.random.default_rng(0)
+    for distance in MOVES:
+        moved = parts.flat.projected(x0 + distance * parts.scales.x * generator.standard_normal(x0.size))
+        yield by(first, moved, f"{names[first.name]} from a moved start")
+
+
+def _run(search: Search, method: Method, x0: np.ndarray, note: str = "") -> Candidate:
+    answer = drive.run(method, search.prepared, x0, search.limits, search.tol, search.driver)
+    shifted = tuple({**row, "iteration": row["iteration"] + search.iterations} for row in answer.history)
+    return search.judge(replace(answer, history=shifted), note)
+
+
+def _escaped(search: Search, method: Method, candidate: Candidate) -> Candidate:
+    """Go on from the better points that the certificate shows."""
+    for _ in range(ESCAPES):
+        witness = candidate.certificate.witness
+        if candidate.certificate.verdict is not Verdict.NOT_A_MINIMUM or witness is None or search.over:
+            break
+        x = search.prepared.flat.projected(witness["x_flat"])
+        candidate = _run(search, method, x, "went on from a better point beside a stationary one")
+    return candidate
+
+
+def _interior_point(search: Search, x0: np.ndarray) -> None:
+    """karush's interior point with all that it tries; its best answer is judged again with the others."""
+    limits = replace(search.limits, callback=None)
+    found = strategies.solve(search.prepared, x0, tol=search.tol, limits=limits, driver="python")
+    if found.rank < search.best.rank or found.answer.status is Status.UNBOUNDED:
+        search.judge(replace(found.answer, history=()), "by the interior point, after Newton's method")
