@@ -7,6 +7,7 @@ from karush.api import MultistartResult as MultistartResult
 from karush.api import Options as Options
 from karush.api import Prepared as Prepared
 from karush.api import certify as certify
+from karush.api import laplace as laplace
 from karush.api import maximize as maximize
 from karush.api import minimize as minimize
 from karush.api import multistart as multistart
@@ -29,6 +30,7 @@ from karush.derivatives import hessian as hessian
 from karush.derivatives import jacobian as jacobian
 from karush.fitting import LeastSquaresResult as LeastSquaresResult
 from karush.fitting import least_squares as least_squares
+from karush.fitting.laplace import Laplace as Laplace
 from karush.problem import Problem as Problem
 from karush.problem import Scales as Scales
 from karush.problem import between as between
@@ -50,6 +52,7 @@ __all__ = [
     "Gradient",
     "Hessian",
     "Jacobian",
+    "Laplace",
     "LeastSquaresResult",
     "MultistartResult",
     "Options",
@@ -74,6 +77,7 @@ __all__ = [
     "jacobian",
     "l1",
     "l2",
+    "laplace",
     "least_squares",
     "linear",
     "maximize",

@@ -1,5 +1,6 @@
 """The front door."""
 
+from karush.api.laplace import laplace as laplace
 from karush.api.minimize import certify as certify
 from karush.api.minimize import maximize as maximize
 from karush.api.minimize import minimize as minimize
