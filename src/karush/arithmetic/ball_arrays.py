@@ -13,7 +13,7 @@ import numpy as np
 from flint import arb
 from jax import lax
 
-from karush.arithmetic.ball_numbers import Undecided, as_array, balls
+from karush.arithmetic.ball_numbers import Undecided, balls
 from karush.core.precision import float64
 from karush.jaxprs import degree_algebra
 from karush.jaxprs.walk import Rule, Step, bind

@@ -85,7 +85,7 @@ def _larger(step: Step, a: Any, b: Any) -> Sequence[Any]:
     if a.dtype.kind != "f":
         return bind(step, a, b)
     with user_context(step.sites[0].source_info.traceback):
-        return (lax.select(a >= b, a, b),)
+        return (jnp.where(a >= b, a, b),)
 
 
 def _smaller(step: Step, a: Any, b: Any) -> Sequence[Any]:
@@ -93,7 +93,7 @@ def _smaller(step: Step, a: Any, b: Any) -> Sequence[Any]:
     if a.dtype.kind != "f":
         return bind(step, a, b)
     with user_context(step.sites[0].source_info.traceback):
-        return (lax.select(a <= b, a, b),)
+        return (jnp.where(a <= b, a, b),)
 
 
 RULES = {
