@@ -3,6 +3,7 @@
 from karush.core.errors import OptionError
 from karush.unconstrained.bfgs import BFGS as BFGS
 from karush.unconstrained.cross_entropy import CrossEntropy as CrossEntropy
+from karush.unconstrained.dog_leg import DogLeg as DogLeg
 from karush.unconstrained.gradient_descent import GradientDescent as GradientDescent
 from karush.unconstrained.lbfgs import LBFGS as LBFGS
 from karush.unconstrained.linear_cg import LinearAnswer as LinearAnswer
@@ -12,7 +13,7 @@ from karush.unconstrained.newton import Newton as Newton
 from karush.unconstrained.newton_cg import NewtonCG as NewtonCG
 from karush.unconstrained.nonlinear_cg import NonlinearCG as NonlinearCG
 
-METHODS: tuple[type[Method], ...] = (GradientDescent, NonlinearCG, BFGS, LBFGS, CrossEntropy, Newton, NewtonCG)
+METHODS: tuple[type[Method], ...] = (GradientDescent, NonlinearCG, BFGS, LBFGS, CrossEntropy, Newton, NewtonCG, DogLeg)
 BY_NAME = {method.name: method for method in METHODS}
 
 
