@@ -1,8 +1,8 @@
 """The default's way to a fit: one run from the start; more starts only where its answer is in doubt.
 
 1. Levenberg–Marquardt from the start, parameters that r is affine in eliminated.
-2. If there is doubt (`doubt`): rounds of differential evolution (`search`), each followed by runs from its best members,
-   until an answer is beyond doubt.
+2. If there is doubt (`doubt`): rounds of differential evolution (`search`), each followed by runs from its best
+   members, until an answer is beyond doubt.
 3. Parameters that can be exchanged for each other are put into the order that they have at the start.
 """
 

@@ -57,7 +57,9 @@ def doubts(fit: Fit, run: Run, started: np.ndarray | None) -> list[str]:
     if started is not None and not reasons:
         given, found = np.abs(started[fit.rest]), np.abs(run.x[fit.rest])
         known = given > 0
-        factor = np.max(np.maximum(found[known] / given[known], given[known] / np.maximum(found[known], 1e-300)), initial=1)
+        factor = np.max(
+            np.maximum(found[known] / given[known], given[known] / np.maximum(found[known], 1e-300)), initial=1
+        )
         if factor > FAR:
             reasons.append(f"a parameter moved by a factor {measured(float(factor))} from the start")
         elif factor > MOVED and rough < ROUGH and share > NEGLIGIBLE:

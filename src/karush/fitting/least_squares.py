@@ -12,6 +12,7 @@ import numpy as np
 
 from karush.backends.answer import BackendAnswer
 from karush.certificates import typical_scales
+from karush.core.errors import OptionError
 from karush.core.precision import float64
 from karush.core.status import Status
 from karush.core.table import iteration_line
@@ -20,6 +21,7 @@ from karush.fitting.options import FitOptions, read_options
 from karush.fitting.problem import Fit, read_fit
 from karush.fitting.result import LeastSquaresResult
 from karush.fitting.run import Effort, Run
+from karush.fitting.sparse import SparseJacobian, sparse_jacobian, sparse_loop
 from karush.solvers import strategies
 from karush.solvers.prepared import Prepared
 from karush.solvers.run import Limits
@@ -33,6 +35,7 @@ MESSAGES = {
     Status.EVALUATION_FAILED: "The residuals are not finite at the start.",
     Status.STEP_FAILED: "No step makes further progress.",
 }
+SPARSE_METHOD = "levenberg-marquardt"
 ENDS = (Status.TIME_LIMIT, Status.INTERRUPTED, Status.STOPPED, Status.EVALUATION_FAILED)
 """nothing more is tried after these"""
 
@@ -90,14 +93,31 @@ def least_squares(
         deadline=began + chosen.time_limit if chosen.time_limit is not None else np.inf,
         callback=_callback(chosen),
     )
-    run, method, why, notes = attempts.solve(fit, chosen, effort)
+    sparse = None if chosen.driver == "fused" else sparse_jacobian(fit, chosen.sparse)
+    if sparse is None:
+        run, method, why, notes = attempts.solve(fit, chosen, effort)
+    else:
+        if chosen.method not in ("auto", SPARSE_METHOD):
+            raise OptionError(
+                f"method is {chosen.method!r}, but a sparse Jacobian is solved by {SPARSE_METHOD!r} only; leave method "
+                "out, or give sparse=False"
+            )
+        run = sparse_loop(fit, sparse, fit.x0, chosen.tol, effort, chosen.max_iterations)
+        why = f"sparse Jacobian, {sparse.rows.size} entries in {sparse.colors} colors"
+        method, notes = SPARSE_METHOD, ()
     if np.any(np.clip(fit.x0, fit.lower, fit.upper) != fit.x0):
         notes = ("the start was outside its bounds and was projected onto them", *notes)
-    return _judged(fit, run, chosen, effort, (method, why, notes), began)
+    return _judged(fit, run, chosen, effort, (method, why, notes), sparse, began)
 
 
 def _judged(
-    fit: Fit, run: Run, options: FitOptions, effort: Effort, told: tuple[str, str, tuple[str, ...]], began: float
+    fit: Fit,
+    run: Run,
+    options: FitOptions,
+    effort: Effort,
+    told: tuple[str, str, tuple[str, ...]],
+    sparse: SparseJacobian | None,
+    began: float,
 ) -> LeastSquaresResult:
     method, why, notes = told
     parts = Prepared.of(fit.problem)
@@ -116,11 +136,14 @@ def _judged(
     if not certificate.success and run.status not in ENDS:
         # The exact second-order term, which Gauss and Newton leave out, decides where residuals are large.
         limits = Limits(max_iterations=options.max_iterations, deadline=effort.deadline, callback=effort.callback)
+        called = parts.evaluator.calls
         better = strategies.improve(parts, answer, tol=options.tol, limits=limits)
+        effort.residuals += parts.evaluator.calls - called
+        effort.columns += (parts.evaluator.calls - called) * fit.n
         if better.certificate.success:
             answer, certificate = better.answer, better.certificate
             notes += ("finished by karush.minimize's methods, with exact second derivatives",)
-    r, jacobian = _at(fit, answer.x)
+    r, jacobian = _at(fit, answer.x, sparse)
     y, z = certificate.multipliers
     return LeastSquaresResult(
         flat=parts.flat,
@@ -134,9 +157,9 @@ def _judged(
         certificate=certificate,
         method=method,
         why_method=why,
-        history=answer.history,
-        iterations=answer.iterations,
-        evaluations=answer.evaluations,
+        history=tuple(effort.history),
+        iterations=effort.iterations,
+        evaluations=effort.residuals,
         notes=notes,
         seconds=time.perf_counter() - began,
         name="least squares",
@@ -149,16 +172,17 @@ def _judged(
 
 
 def _scales(parts: Prepared, x: np.ndarray) -> Any:
-    """Typical sizes at the fit: a start of a fit is a guess, often wrong by orders of magnitude; 0 keeps the start's."""
+    """Typical sizes at the fit: a start is a guess, often wrong by orders of magnitude; 0 keeps the start's."""
     reference = np.where(np.isfinite(x) & (x != 0), x, parts.flat.x0)
     flat = replace(parts.flat, x0=reference)
     return typical_scales(flat, parts.evaluator(flat.projected(reference), np.zeros(0)), parts.evaluator)
 
 
-def _at(fit: Fit, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _at(fit: Fit, x: np.ndarray, sparse: SparseJacobian | None) -> tuple[np.ndarray, Any]:
     """Unweighted residuals (m,), and the Jacobian (m, n) of the weighted ones."""
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        return np.asarray(fit.function(jnp.asarray(x))), np.asarray(fit.compiled[1](x)[1])
+        r = np.asarray(fit.function(jnp.asarray(x)))
+        return r, np.asarray(fit.compiled[1](x)[1]) if sparse is None else sparse(x)[1]
 
 
 def _callback(options: FitOptions) -> Callable[[dict[str, Any]], Any] | None:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import scipy.stats
 
 from karush.core.errors import OptionError, ProblemError
@@ -15,6 +16,8 @@ from karush.fitting.problem import Fit
 from karush.solvers.result import Result
 from karush.solvers.summary import summarize
 
+DENSE = 30_000_000
+"""entries of a sparse Jacobian up to which it is made dense for the covariance"""
 LINES = 40
 """parameters shown in the printed table"""
 LIKELY = (Verdict.LOCAL_MINIMUM, Verdict.GLOBAL_MINIMUM)
@@ -28,8 +31,8 @@ class LeastSquaresResult(Result):
     """the problem that was solved"""
     residual_flat: np.ndarray
     """(m,) unweighted residuals at x"""
-    jacobian: np.ndarray
-    """(m, n) of the weighted residuals ``√w r``, raveled"""
+    jacobian: Any
+    """(m, n) of the weighted residuals ``√w r``, raveled; a SciPy sparse matrix where it was computed as one"""
     residual_evaluations: int = 0
     """points at which residuals were evaluated"""
     jacobian_evaluations: float = 0.0
@@ -102,8 +105,8 @@ class LeastSquaresResult(Result):
         """
         if not self.success:
             raise ProblemError(
-                f"no covariance: the point is {self.certificate.verdict.value}, no minimum ({self.certificate.sentence}); "
-                "solve again from another start or with other limits"
+                f"no covariance: the point is {self.certificate.verdict.value}, no minimum "
+                f"({self.certificate.sentence}); solve again from another start or with other limits"
             )
         robust = self.fit.loss != "linear" if robust is None else robust
         held = self._held
@@ -112,14 +115,14 @@ class LeastSquaresResult(Result):
         names = self.flat.variable_names
         if active.size and not hold_active:
             raise ProblemError(
-                f"no covariance: {names[active[0]]} = {self.x_flat[active[0]]:.6g} is at its bound, where estimates are "
-                "not normally distributed; give hold_active=True to hold such parameters there, or widen the bounds"
+                f"no covariance: {names[active[0]]} = {self.x_flat[active[0]]:.6g} is at its bound, where estimates "
+                "are not normally distributed; give hold_active=True to hold such parameters there, or widen the bounds"
             )
         free = np.flatnonzero(~held)
         out = np.zeros((self.flat.n, self.flat.n))
         if not free.size:
             return out
-        matrix, chosen = self.jacobian[:, free], tuple(names[i] for i in free)
+        matrix, chosen = self._dense_jacobian()[:, free], tuple(names[i] for i in free)
         if robust:
             freedom = self.degrees_of_freedom
             correction = self.observations / freedom if freedom > 0 else self.residual_standard_deviation
@@ -127,9 +130,7 @@ class LeastSquaresResult(Result):
                 self.weighted_residual, matrix, self.fit.loss, self.fit.loss_scale, correction, chosen
             )
         else:
-            found = covariances.classical(
-                matrix, 1.0 if absolute else self.residual_standard_deviation**2, chosen
-            )
+            found = covariances.classical(matrix, 1.0 if absolute else self.residual_standard_deviation**2, chosen)
         out[np.ix_(free, free)] = found
         return out
 
@@ -166,6 +167,17 @@ class LeastSquaresResult(Result):
         with np.errstate(invalid="ignore", divide="ignore"):
             return matrix / np.outer(errors, errors)
 
+    def _dense_jacobian(self) -> np.ndarray:
+        if not scipy.sparse.issparse(self.jacobian):
+            return self.jacobian
+        m, n = self.jacobian.shape
+        if m * n > DENSE:
+            raise ProblemError(
+                f"no covariance: the Jacobian is {m} by {n}, too large for a dense factorization; solve with "
+                "result.jacobian, a SciPy sparse matrix, for the entries that you need"
+            )
+        return self.jacobian.toarray()
+
     @cached_property
     def _held(self) -> np.ndarray:
         """(n,) bool: at an active bound, or fixed by equal ones."""
@@ -184,7 +196,8 @@ class LeastSquaresResult(Result):
         freedom = f"{self.observations} residuals, {self.degrees_of_freedom} degrees of freedom"
         try:
             errors = np.sqrt(np.diagonal(self.covariance()))
-            said = f"± one standard error; residual standard deviation {number(self.residual_standard_deviation)}, {freedom}"
+            deviation = number(self.residual_standard_deviation)
+            said = f"± one standard error; residual standard deviation {deviation}, {freedom}"
         except ProblemError as error:
             errors, said = None, f"{freedom}; {error}"
         rows = []

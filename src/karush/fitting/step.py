@@ -31,6 +31,10 @@ is taken, as in MINPACK [Mor78]."""
 LEAST_SHRINK, MOST_SHRINK = 0.5, 0.1
 NOISE = 64.0
 """The cost is known to NOISE ε of itself."""
+SHARP = 0.1
+"""The cosine ends below this part of tol: the certificate measures entries by their own scales, some of them finer."""
+SLOWEST = 0.8
+"""Factor by which the cosine has to fall with each step whose decrease is lost in rounding."""
 FIRST = 1.0
 """The first step may be as long as the start, in units of D: β is believed to its order of magnitude."""
 UNLIMITED = 1.0e150
@@ -153,6 +157,10 @@ class Model(NamedTuple):
 
 def _model(ops: Ops, terms: Terms, state: State) -> Model:
     np = ops.np
+    if not terms.rest.size:
+        # Linear in all parameters: the projection was the solution.
+        none = np.zeros(0)
+        return Model(state.r, np.zeros((state.r.shape[0], 0)), none, state.cosine * 0.0, np.asarray(True), none)
     r, jacobian = loss.linearised(np, terms.loss, terms.loss_scale, state.r, state.jacobian)
     k = jacobian[:, terms.rest]
     if terms.linear.size:
@@ -175,7 +183,7 @@ def _model(ops: Ops, terms: Terms, state: State) -> Model:
     known = ROUNDING * EPS * np.max(np.linalg.norm(state.jacobian, axis=0) * np.abs(state.x))
     cosine = tangent / np.where(size > 0, size, 1.0)
     noise = known * np.linalg.norm(state.r) + NOISE * EPS * state.cost
-    return Model(r, k, scale, cosine, tangent <= np.maximum(terms.tol * size, known), noise)
+    return Model(r, k, scale, cosine, tangent <= np.maximum(SHARP * terms.tol * size, known), noise)
 
 
 def _direction(ops: Ops, terms: Terms, model: Model, beta: Any, radius: Any) -> Any:
@@ -222,9 +230,9 @@ def _try(ops: Ops, terms: Terms, state: State, model: Model) -> State:
     actual = state.cost - cost
     ratio = np.where(predicted > 0, actual / np.where(predicted > 0, predicted, 1.0), -1.0)
     # Near the end the decrease drowns in the rounding of the cost, long before the cosine does: take such steps as
-    # long as each halves it.
+    # long as it falls.
     hidden = (predicted <= model.noise) & (actual >= -model.noise)
-    trust = hidden & (state.cosine <= 0.5 * state.trusted)
+    trust = hidden & (state.cosine <= SLOWEST * state.trusted)
     taken = trust | ((ratio > ENOUGH) & (actual > 0))
     r, jacobian = ops.cond(taken, terms.jacobian, lambda _: (state.r, state.jacobian), x)
     moved = taken & np.all(np.isfinite(jacobian)) & np.all(np.isfinite(r))
@@ -246,9 +254,7 @@ def _try(ops: Ops, terms: Terms, state: State, model: Model) -> State:
     )
 
 
-def _radius(
-    np: Any, line: bool, moved: Any, radius: Any, length: Any, ratio: Any, predicted: Any, actual: Any
-) -> Any:
+def _radius(np: Any, line: bool, moved: Any, radius: Any, length: Any, ratio: Any, predicted: Any, actual: Any) -> Any:
     """The next Δ: MINPACK's rule; a line search begins every step at its full length."""
     # Along d the cost falls with slope −2 predicted at most; the parabola through both values has its minimum here.
     bend = 2.0 * predicted - actual
