@@ -22,16 +22,18 @@ from karush.derivatives.large import Curved
 
 CHANCE = 1e-6
 """δ, the probability with which Lanczos may miss the least eigenvalue by more than said"""
-STEPS = 1500
-"""Lanczos steps at most; 1500 settle condition numbers up to about 2e4"""
-LOOK_EVERY = 25
-"""steps between two looks at the tridiagonal matrix"""
+STEPS = 2000
+"""Lanczos steps at most; 2000 settle condition numbers up to about 3e4"""
+SURE = 0.25
+"""part of the estimate that the lower bound has to reach for the steps to end"""
+EXHAUSTED = 64.0 * EPS
+"""relative length of a new Lanczos vector that is rounding"""
 INVERSE_STEPS = 40
 """steps of inverse Lanczos at most; the least eigenvalue itself only shows the user a number"""
 FILL = 200.0
 """Entries per variable of the factor above which products are cheaper."""
 SETTLED = 1e-3
-"""relative change of the least eigenvalue over LOOK_EVERY inverse steps that ends them"""
+"""relative change of the least eigenvalue over 5 inverse steps that ends them"""
 
 
 class Spectrum(NamedTuple):
@@ -124,39 +126,34 @@ def _inverse_lanczos(factors: scipy.sparse.linalg.SuperLU, size: int) -> tuple[f
 
 def _by_products(curved: Curved, free: np.ndarray) -> Spectrum:
     """Lanczos without reorthogonalisation: ghosts repeat extreme eigenvalues, they do not move them."""
-    n = free.size
-    alpha: list[float] = []
-    beta: list[float] = []
-    previous, q = np.zeros(n), _start(free)
-    doubt = math.log(1.648 * math.sqrt(np.count_nonzero(free)) / CHANCE)
-    most = min(STEPS, 2 * int(np.count_nonzero(free)) + 2)
+    size = int(np.count_nonzero(free))
+    alpha, beta = np.zeros(0), np.zeros(0)
+    carry: tuple = (np.zeros(free.size), _start(free), np.float64(0.0))
+    doubt = math.log(1.648 * math.sqrt(size) / CHANCE)
     least, below, error = np.nan, -np.inf, np.inf
-    for k in range(1, most + 1):
-        w = np.where(free, curved @ q, 0.0)
-        alpha.append(float(q @ w))
-        w -= alpha[-1] * q
-        if beta:
-            w -= beta[-1] * previous
-        length = float(np.linalg.norm(w))
-        if not math.isfinite(length):
-            return Spectrum(np.nan, -np.inf, np.inf, np.zeros(n), "a product with the Hessian is not finite")
-        exhausted = length <= EPS * max(map(abs, alpha))
-        if k % LOOK_EVERY == 0 or k == most or exhausted:
-            least, greatest = _ends(alpha, beta)
-            error = CURVATURE * EPS * max(abs(least), abs(greatest)) * math.sqrt(n)
-            share = min((doubt / (2 * k - 1)) ** 2, 1.0)
-            below = least - share / max(1.0 - share, EPS) * (greatest - least)
-            if exhausted:
-                below = least - error
-            if below > error or least < -error or exhausted:
-                break
-        beta.append(length)
-        previous, q = q, w / length
-    how = f"by {len(alpha)} Lanczos steps, with a chance of {CHANCE:.0e} to be wrong"
-    vector = np.zeros(n)
+    while alpha.size < STEPS:
+        carry, found = curved.lanczos(free, carry)
+        found = np.asarray(found)
+        if not np.all(np.isfinite(found)):
+            return Spectrum(np.nan, -np.inf, np.inf, np.zeros(free.size), "a product with the Hessian is not finite")
+        alpha, beta = np.append(alpha, found[:, 0]), np.append(beta, found[:, 1])
+        # Krylov's space is exhausted where β vanishes; what follows is another start's.
+        small = np.flatnonzero(beta <= EXHAUSTED * np.abs(alpha).max())
+        exhausted = small.size > 0
+        k = int(small[0]) + 1 if exhausted else alpha.size
+        alpha, beta = alpha[:k], beta[:k]
+        values = scipy.linalg.eigh_tridiagonal(alpha, beta[:-1], eigvals_only=True)
+        least, greatest = float(values[0]), float(values[-1])
+        error = CURVATURE * EPS * max(abs(least), abs(greatest)) * math.sqrt(size)
+        share = min((doubt / (2 * k - 1)) ** 2, 1.0 - EPS)
+        below = least - error if exhausted else least - share / (1.0 - share) * (greatest - least)
+        if below > SURE * least > error or least < -error or exhausted:
+            break
+    steps = f"by {alpha.size} Lanczos steps"
     if least < -error:
-        vector, how = _ritz(curved, free, alpha, beta[: len(alpha) - 1]), f"by {len(alpha)} Lanczos steps"
-    return Spectrum(least, below if below > error else -np.inf, error, vector, how)
+        return Spectrum(least, -np.inf, error, _ritz(curved, free, alpha, beta[:-1]), steps)
+    how = f"{steps}, with a chance of {CHANCE:.0e} to be wrong"
+    return Spectrum(least, below if below > error else -np.inf, error, np.zeros(free.size), how)
 
 
 def _start(free: np.ndarray) -> np.ndarray:
@@ -164,12 +161,7 @@ def _start(free: np.ndarray) -> np.ndarray:
     return start / np.linalg.norm(start)
 
 
-def _ends(alpha: list[float], beta: list[float]) -> tuple[float, float]:
-    values = scipy.linalg.eigh_tridiagonal(alpha, beta[: len(alpha) - 1], eigvals_only=True)
-    return float(values[0]), float(values[-1])
-
-
-def _ritz(curved: Curved, free: np.ndarray, alpha: list[float], beta: list[float]) -> np.ndarray:
+def _ritz(curved: Curved, free: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """The direction of the least eigenvalue, by the same steps once more: their vectors were not kept."""
     _, weights = scipy.linalg.eigh_tridiagonal(alpha, beta, select="i", select_range=(0, 0))
     previous, q = np.zeros(free.size), _start(free)

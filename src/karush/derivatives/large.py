@@ -24,6 +24,10 @@ SPARSE_FROM = 100
 """Variables from which a Hessian whose pattern is sparse is kept as its entries."""
 PATTERN_UP_TO = 200_000
 """Variables up to which a pattern is looked for: beyond, that alone takes longer than a solve by products."""
+LANCZOS_STEPS = 25
+"""steps of one compiled call"""
+CG_RESIDUAL, CG_STEPS = 1e-3, 1000
+"""relative residual and steps at which `Curved.solve` ends"""
 PROBES = 4
 """random directions that show the size of a Hessian known by products alone"""
 
@@ -41,6 +45,14 @@ class Curved:
 
     def __matmul__(self, v: np.ndarray) -> np.ndarray:
         return self.evaluator.product(self.x, v * self.scale) * self.scale / self.unit
+
+    def lanczos(self, free: np.ndarray, carry: tuple[Any, Any, Any]) -> tuple[tuple[Any, Any, Any], np.ndarray]:
+        """LANCZOS_STEPS steps on the variables `free` (n,) bool from ``(q before, q, β)``; α and β of each (k, 2)."""
+        return self.evaluator.run(self.evaluator.lanczos, self.x, self.scale, self.unit, free, carry)
+
+    def solve(self, free: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """H⁻¹ `right` on the variables `free`, by conjugate gradients to a rough residual; H positive definite."""
+        return np.asarray(self.evaluator.run(self.evaluator.solve, self.x, self.scale, self.unit, free, right))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The full matrix, for what needs one; of moderate order only."""
@@ -108,6 +120,8 @@ class LargeEvaluator(Evaluator):
         self._first = jax.jit(self._value_and_gradient)
         self._product = jax.jit(self._along)
         self._entries = jax.jit(self._hessian_entries)
+        self.lanczos = jax.jit(self._lanczos)
+        self.solve = jax.jit(self._solve)
 
     @cached_property
     def pattern(self) -> Pattern | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -126,6 +140,42 @@ class LargeEvaluator(Evaluator):
     def _hessian_entries(self, x: Any, *params: Any) -> Any:
         assert self.pattern is not None
         return self.pattern.hessian_data(lambda x: self.program(x, *params)[0], x)
+
+    def _on_free(self, x: Any, scale: Any, unit: Any, free: Any, params: tuple[Any, ...]) -> Callable[[Any], Any]:
+        """The product with the dimensionless Hessian, restricted; f is evaluated once for all products."""
+        _, along = jax.linearize(jax.grad(lambda x: self.program(x, *params)[0]), x)
+        return lambda v: jnp.where(free, along(v * scale) * scale / unit, 0.0)
+
+    def _lanczos(self, x: Any, scale: Any, unit: Any, free: Any, carry: Any, *params: Any) -> Any:
+        product = self._on_free(x, scale, unit, free, params)
+
+        def step(carry: Any, _: None) -> Any:
+            before, q, beta = carry
+            w = product(q)
+            alpha = jnp.vdot(q, w)
+            w = w - alpha * q - beta * before
+            beta = jnp.sqrt(jnp.vdot(w, w))
+            return (q, w / jnp.where(beta > 0, beta, 1.0), beta), jnp.stack([alpha, beta])
+
+        return jax.lax.scan(step, carry, length=LANCZOS_STEPS)
+
+    def _solve(self, x: Any, scale: Any, unit: Any, free: Any, right: Any, *params: Any) -> Any:
+        product = self._on_free(x, scale, unit, free, params)
+
+        def going(state: Any) -> Any:
+            _, _, _, square, count = state
+            return (square > CG_RESIDUAL**2 * jnp.vdot(right, right)) & (count < CG_STEPS)
+
+        def step(state: Any) -> Any:
+            p, r, d, square, count = state
+            Hd = product(d)
+            alpha = square / jnp.vdot(d, Hd)
+            r = r - alpha * Hd
+            new = jnp.vdot(r, r)
+            return p + alpha * d, r, r + (new / square) * d, new, count + 1
+
+        start = (jnp.zeros_like(right), right, right, jnp.vdot(right, right), 0)
+        return jax.lax.while_loop(going, step, start)[0]
 
     def __call__(self, x: np.ndarray, y: np.ndarray, weight: float = 1.0) -> Evaluation:
         """f and ∇f at x (n,), and ∇²f as a `Curved`; `y` is empty."""
@@ -153,9 +203,13 @@ class LargeEvaluator(Evaluator):
         data = self._run(self._entries, x)
         return scipy.sparse.csc_array((data, (where.rows, where.cols)), shape=(self.n, self.n))
 
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A compiled function of this evaluator with its parameters."""
         with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            return np.asarray(function(*arguments, *self.param_leaves))
+            return function(*arguments, *self.param_leaves)
+
+    def _run(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+        return np.asarray(self.run(function, *arguments))
 
 
 def evaluator_of(closed_jaxpr: Any, param_leaves: list[Any], m: int) -> Evaluator:
