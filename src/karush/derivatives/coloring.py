@@ -50,12 +50,12 @@ def color_columns(rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) ->
 
 def color_symmetric(rows: np.ndarray, cols: np.ndarray, n: int) -> Coloring:
     """Coloring for ``H v`` of a symmetric pattern; entries sorted by row."""
-    if rows.size > SPARSE_BELOW * n * n:
-        return _own(rows, cols, n, n)
-    for period in range(1, LONGEST_PERIOD + 1):
+    for period in range(1, min(LONGEST_PERIOD, n) + 1):
         found = _symmetric(rows, cols, n, (np.arange(n) % period).astype(np.int32), period)
         if found is not None:
             return found
+    if rows.size > SPARSE_BELOW * n * n:
+        return _own(rows, cols, n, n)
     hub = _hubs(np.bincount(rows, minlength=n))
     kept = ~(hub[rows] | hub[cols])
     colors, count, _ = asdex.color_symmetric(asdex.SparsityPattern(rows[kept], cols[kept], (n, n)), postprocess=False)

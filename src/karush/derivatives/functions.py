@@ -1,6 +1,5 @@
 """``gradient``, ``directional``, ``jacobian``, ``hessian``: first and second derivatives of functions of pytrees."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,13 +8,11 @@ from karush.core.errors import ProblemError
 from karush.derivatives.inputs import handed_back, like, opened, outputs, setting
 from karush.derivatives.operators import Gradient, Hessian, Jacobian
 
-Function = Callable[[Any], Any]
-
 
 class _ByIdentity:
     """A function that equals itself only, so that what was compiled for it is found again."""
 
-    def __init__(self, f: Function):
+    def __init__(self, f: Any):
         self.f = f
 
     def __hash__(self) -> int:
@@ -32,7 +29,7 @@ def _along(f: _ByIdentity, x: Any, v: Any) -> Any:
 _along_compiled = jax.jit(_along, static_argnums=0)
 
 
-def gradient(f: Function) -> Gradient:
+def gradient(f: Any) -> Gradient:
     """``∇f = (∂f/∂x_1, …, ∂f/∂x_n)``: the direction of steepest ascent, and how steep it is.
 
     Parameters
@@ -63,7 +60,7 @@ def gradient(f: Function) -> Gradient:
     return Gradient(f)
 
 
-def directional(f: Function, x: Any, v: Any) -> Any:
+def directional(f: Any, x: Any, v: Any) -> Any:
     """``∇_v f(x) = d/dt f(x + t v) at t = 0 = J(x) v``: how f changes per unit of t along v.
 
     Parameters
@@ -100,7 +97,7 @@ def directional(f: Function, x: Any, v: Any) -> Any:
     return handed_back(slope, point)
 
 
-def jacobian(f: Function, *, sparse: bool = False) -> Jacobian:
+def jacobian(f: Any, *, sparse: bool = False) -> Jacobian:
     """``J_ij = ∂f_i/∂x_j``, k × n: all slopes of a function with n inputs and k outputs.
 
     Parameters
@@ -135,7 +132,7 @@ def jacobian(f: Function, *, sparse: bool = False) -> Jacobian:
     return Jacobian(f, sparse=sparse)
 
 
-def hessian(f: Function, *, sparse: bool = False) -> Hessian:
+def hessian(f: Any, *, sparse: bool = False) -> Hessian:
     """``H_ij = ∂²f/∂x_i∂x_j``, the Jacobian of the gradient: the curvature of f.
 
     Parameters
@@ -167,4 +164,4 @@ def hessian(f: Function, *, sparse: bool = False) -> Hessian:
     return Hessian(f, sparse=sparse)
 
 
-__all__ = ["Function", "directional", "gradient", "hessian", "jacobian"]
+__all__ = ["directional", "gradient", "hessian", "jacobian"]

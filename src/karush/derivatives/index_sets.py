@@ -5,6 +5,7 @@ operation on them is one pass over arrays in compiled code; Python sets cost 20 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
@@ -13,23 +14,27 @@ CAPACITY = 30_000_000
 """Entries, 150 MB, from which sets are given up: a matrix with as many is nothing to be kept."""
 
 
+Sets = Any
+"""A boolean ``scipy.sparse.csr_matrix`` (N, n); SciPy's stubs know neither its shape nor its operators."""
+
+
 class TooFullError(Exception):
     """The sets hold more than `CAPACITY` entries."""
 
 
-def identity(n: int) -> csr_matrix:
+def identity(n: int) -> Sets:
     """Element i depends on entry i, (n, n)."""
     return made(np.arange(n + 1), np.arange(n), n)
 
 
-def made(indptr: np.ndarray, indices: np.ndarray, n: int) -> csr_matrix:
+def made(indptr: np.ndarray, indices: np.ndarray, n: int) -> Sets:
     """The matrix of sorted rows without doubles."""
     matrix = csr_matrix((np.ones(indices.size, bool), indices, indptr), shape=(indptr.size - 1, n))
     matrix.has_canonical_format = True
     return matrix
 
 
-def take(sets: csr_matrix, positions: np.ndarray) -> csr_matrix:
+def take(sets: Sets, positions: np.ndarray) -> Sets:
     """Row ``positions[i]`` of `sets` as row i; an empty one where ``positions[i] < 0``."""
     positions = positions.ravel()
     starts = sets.indptr[:-1][positions]
@@ -40,7 +45,7 @@ def take(sets: csr_matrix, positions: np.ndarray) -> csr_matrix:
     return made(indptr, sets.indices[sources], sets.shape[1])
 
 
-def union(parts: Sequence[csr_matrix]) -> csr_matrix:
+def union(parts: Sequence[Sets]) -> Sets:
     """Element by element the union of several."""
     total = parts[0]
     for part in parts[1:]:
@@ -50,21 +55,21 @@ def union(parts: Sequence[csr_matrix]) -> csr_matrix:
     return total
 
 
-def same(one: csr_matrix, other: csr_matrix) -> bool:
+def same(one: Sets, other: Sets) -> bool:
     """Whether both hold the same sets."""
     if one is other:
         return True
     return np.array_equal(one.indptr, other.indptr) and np.array_equal(one.indices, other.indices)
 
 
-def gathered(sets: csr_matrix, targets: np.ndarray, size: int) -> csr_matrix:
+def gathered(sets: Sets, targets: np.ndarray, size: int) -> Sets:
     """Element t, of `size`, is the union of the rows i with ``targets[i] == t``; rows with a negative target vanish."""
     targets = targets.ravel()
     kept = np.flatnonzero(targets >= 0)
     return combined(csr_matrix((np.ones(kept.size, bool), (targets[kept], kept)), shape=(size, targets.size)), sets)
 
 
-def combined(weights: csr_matrix, sets: csr_matrix) -> csr_matrix:
+def combined(weights: Sets, sets: Sets) -> Sets:
     """Element i is the union of the rows j with ``weights[i, j]``: the pattern of a matrix product."""
     _within(int(np.diff(sets.indptr)[weights.indices].sum()))
     product = weights @ sets
@@ -72,14 +77,14 @@ def combined(weights: csr_matrix, sets: csr_matrix) -> csr_matrix:
     return product
 
 
-def everything(parts: Sequence[csr_matrix], size: int) -> csr_matrix:
+def everything(parts: Sequence[Sets], size: int) -> Sets:
     """Each of `size` elements depends on all that any part does."""
     columns = np.unique(np.concatenate([part.indices for part in parts]))
     _within(size * columns.size)
     return made(np.arange(size + 1) * columns.size, np.tile(columns, size), parts[0].shape[1])
 
 
-def stacked(parts: Sequence[csr_matrix]) -> csr_matrix:
+def stacked(parts: Sequence[Sets]) -> Sets:
     """The elements of several arrays one after another."""
     if len(parts) == 1:
         return parts[0]
@@ -94,6 +99,7 @@ def _within(entries: int) -> None:
 
 __all__ = [
     "CAPACITY",
+    "Sets",
     "TooFullError",
     "combined",
     "everything",

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import tree_util
+from jax.core import Tracer
 
 from karush.core.errors import ProblemError, TraceError
 from karush.core.precision import float64
@@ -57,7 +58,7 @@ def opened(tree: Any, argument: str) -> Point:
     if not paths:
         raise ProblemError(f"{argument} holds no numbers: {tree!r:.80}; give an array or a pytree of arrays")
     leaves = [_leaf(leaf, f"{argument} at {path_name(path)}") for path, leaf in paths]
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    traced = any(isinstance(leaf, Tracer) for leaf in leaves)
     wide = not traced and any(leaf.dtype == np.float64 for leaf in leaves)
     host = not any(isinstance(leaf, jax.Array) for leaf in leaves)
     return Point(treedef.unflatten(leaves), traced, wide, host)

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
-from scipy.sparse import csr_matrix
+from jax.core import Tracer
 
-from karush.derivatives.index_sets import made
+from karush.derivatives.index_sets import Sets, made
 from karush.jaxprs.walk import Step, bind
 
 LARGEST = 3_000_000
@@ -19,7 +18,7 @@ LARGEST = 3_000_000
 class Value:
     """What an analysis knows of one array."""
 
-    sets: csr_matrix | None = None
+    sets: Sets | None = None
     """the entries of v that each element can depend on; None: on none"""
     known: "Known | None" = None
     """its numbers, if they are the same for every x"""
@@ -57,7 +56,7 @@ def array_of(value: Value) -> np.ndarray | None:
     return np.asarray(value.known.get())
 
 
-def sets_of(value: Value, size: int, n: int) -> csr_matrix:
+def sets_of(value: Value, size: int, n: int) -> Sets:
     """The sets of a value, empty ones if it depends on nothing."""
     return made(np.zeros(size + 1, np.int64), np.zeros(0, np.int32), n) if value.sets is None else value.sets
 
@@ -69,7 +68,7 @@ def width(values: Sequence[Value]) -> int:
 
 def lift(constant: Any) -> Value:
     """A captured array or a literal; one that an outer trace stands for is not known."""
-    return Value() if isinstance(constant, jax.core.Tracer) else Value(known=Known(constant))
+    return Value() if isinstance(constant, Tracer) else Value(known=Known(constant))
 
 
 def quiet(step: Step, values: Sequence[Value]) -> list[Value]:

@@ -32,7 +32,7 @@ class Derivative:
     scalar = False
     """whether f must return one number"""
 
-    def __init__(self, f: Function):
+    def __init__(self, f: Any):
         if not callable(f):
             raise ProblemError(f"f must be a JAX function of x, got {type(f).__name__} {f!r:.60}")
         self.f = f
@@ -86,7 +86,7 @@ class Gradient(Derivative):
 class Matrix(Derivative):
     """What a Jacobian and a Hessian have in common."""
 
-    def __init__(self, f: Function, *, sparse: bool = False):
+    def __init__(self, f: Any, *, sparse: bool = False):
         super().__init__(f)
         self.sparse = sparse
         self._patterns: dict[Any, SparsityPattern] = {}

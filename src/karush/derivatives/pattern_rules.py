@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from jax import lax
-from scipy.sparse import csr_matrix
 
 from karush.derivatives.contraction import dot_general
-from karush.derivatives.index_sets import everything, gathered, stacked, take, union
+from karush.derivatives.index_sets import Sets, everything, gathered, stacked, take, union
 from karush.derivatives.known import Value, array_of, sets_of, width
 from karush.derivatives.moves import MOVES, NOWHERE
 from karush.derivatives.windows import convolution, reduce_window_sum
@@ -82,14 +81,14 @@ def elementwise(step: Step, *values: Value) -> list[Value]:
     return [Value(total)]
 
 
-def _stretched(sets: csr_matrix, shape: tuple[int, ...], target: tuple[int, ...]) -> csr_matrix:
+def _stretched(sets: Sets, shape: tuple[int, ...], target: tuple[int, ...]) -> Sets:
     """Sets of an array that the operation itself broadcasts: JAX's operators stretch dimensions of length 1."""
     if shape == target:
         return sets
     return take(sets, np.broadcast_to(np.arange(prod(shape)).reshape(shape), target))
 
 
-def _selected(which: Value, parts: Sequence[csr_matrix | None], target: tuple[int, ...]) -> Value:
+def _selected(which: Value, parts: Sequence[Sets | None], target: tuple[int, ...]) -> Value:
     n = next(part.shape[1] for part in parts if part is not None)
     cases = [sets_of(Value(part), prod(target), n) for part in parts]
     number = array_of(which)
@@ -145,8 +144,8 @@ def _dynamic_slice(step: Step, operand: Value, *starts: Value) -> list[Value]:
 
 
 def _corner(starts: Sequence[Value], shape: tuple[int, ...], sizes: tuple[int, ...]) -> list[int] | None:
-    known = [array_of(start) for start in starts]
-    if any(start is None for start in known):
+    known = [start for start in map(array_of, starts) if start is not None]
+    if len(known) < len(starts):
         return None
     # XLA moves a block that would stick out back inside.
     limits = [length - size for length, size in zip(shape, sizes, strict=True)]

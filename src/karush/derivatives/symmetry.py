@@ -117,18 +117,24 @@ def _of_products(function: FlatFunction, x: np.ndarray) -> tuple[int, int, tuple
     random = np.random.default_rng(SEED).standard_normal((PROBES, x.size))
     forward, reverse = map(np.asarray, both(random))
     sizes = np.maximum(np.abs(forward), np.abs(reverse)).max(axis=0)
-    gap = np.abs(forward - reverse).max(axis=0)
+    gap = _gap(forward, reverse).max(axis=0)
     i = _worst(gap, sizes)
     unit = np.zeros((PROBES, x.size))
     unit[:, i] = 1.0
     column, row = (np.asarray(part)[0] for part in both(unit))
-    j = _worst(np.abs(column - row), np.maximum(np.abs(column), np.abs(row)).max(initial=0.0) + 0 * column)
+    j = _worst(_gap(column, row), np.maximum(np.abs(column), np.abs(row)).max(initial=0.0) + np.zeros(x.size))
     return i, j, (float(row[j]), float(column[j])), ROUNDING * EPS * float(max(sizes[i], sizes[j]))
+
+
+def _gap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # a NaN is reported, as what it is
+        return np.abs(one - other)
 
 
 def _worst(gap: np.ndarray, sizes: np.ndarray) -> int:
     """Place of the largest gap next to its size; of a NaN, if there is one."""
-    ratio = np.where(gap == 0, 0.0, gap / np.where(sizes > 0, sizes, 1.0))
+    with np.errstate(invalid="ignore"):
+        ratio = np.where(gap == 0, 0.0, gap / np.where(sizes > 0, sizes, 1.0))
     return int(np.argmax(np.where(np.isnan(ratio), np.inf, ratio)))
 
 
@@ -138,8 +144,8 @@ def _of_quotients(function: FlatFunction, x: np.ndarray) -> tuple[int, int, tupl
     slopes = jax.jit(jax.vmap(jax.grad(function.scalar)))
     moved = np.diag(steps)
     # Row j holds d/dx_j of the gradient.
-    by_variable = np.asarray(slopes(jnp.asarray(x + moved)) - slopes(jnp.asarray(x - moved))) / (2 * steps[:, None])
-    gap = np.abs(by_variable - by_variable.T)
+    by_variable = np.asarray((slopes(jnp.asarray(x + moved)) - slopes(jnp.asarray(x - moved))) / (2 * steps[:, None]))
+    gap = _gap(by_variable, by_variable.T)
     sizes = np.maximum(np.abs(by_variable), np.abs(by_variable.T))
     i, j = np.unravel_index(_worst(gap.ravel(), sizes.ravel()), gap.shape)
     slope = np.abs(np.asarray(slopes(jnp.asarray(x[None])))[0]).max()

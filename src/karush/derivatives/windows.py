@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from karush.derivatives.index_sets import combined, everything, gathered, take, union
+from karush.derivatives.index_sets import Sets, combined, everything, gathered, take, union
 from karush.derivatives.known import Value, array_of
 from karush.jaxprs.walk import Step
 
@@ -35,7 +35,7 @@ def _positions(reads: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarray:
     return np.where(inside, total, -1)
 
 
-def _collected(sets: csr_matrix, reads: np.ndarray) -> csr_matrix:
+def _collected(sets: Sets, reads: np.ndarray) -> Sets:
     """Union over what each output reads; `reads` (outputs, places)."""
     of_output, place = np.nonzero(reads >= 0)
     shape = (reads.shape[0], sets.shape[0])
@@ -79,7 +79,7 @@ def convolution(step: Step, lhs: Value, rhs: Value) -> list[Value]:
     return [Value(take(union(parts), places))]
 
 
-def _through_input(step: Step, sets: csr_matrix, rhs: np.ndarray | None, out_shape: tuple[int, ...]) -> csr_matrix:
+def _through_input(step: Step, sets: Sets, rhs: np.ndarray | None, out_shape: tuple[int, ...]) -> Sets:
     params, numbers = step.params, step.params["dimension_numbers"]
     shape = tuple(step.in_avals[0].shape[axis] for axis in numbers.lhs_spec)  # batch, feature, space
     filters = tuple(step.in_avals[1].shape[axis] for axis in numbers.rhs_spec)
@@ -112,7 +112,7 @@ def _through_input(step: Step, sets: csr_matrix, rhs: np.ndarray | None, out_sha
     return _of_channels(take(sets, order), parts, out_shape)
 
 
-def _of_channels(sets: csr_matrix, parts: list[np.ndarray], out_shape: tuple[int, ...]) -> csr_matrix:
+def _of_channels(sets: Sets, parts: list[np.ndarray], out_shape: tuple[int, ...]) -> Sets:
     """Outputs (batch, feature, space) from what each feature reads, (batch, space, places) each."""
     space = prod(out_shape[2:])
     of_output, sources = [], []
