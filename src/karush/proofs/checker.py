@@ -112,7 +112,7 @@ def _verified(functions: Functions, witness: Witness) -> Verified:
         theorems.append(STRICT_MINIMUM)
     _tested(system, witness.middle, witness.wide, at_middle, Y)
     alone = None
-    if not names:
+    if not names and not witness.active.dropped:
         wide = around(witness.middle, balls(witness.wide))
         require_strict(system, wide)
         alone = system.spread(wide)[0]

@@ -5,9 +5,36 @@ from collections.abc import Sequence
 import numpy as np
 from flint import fmpq_mat
 
-from karush.arithmetic.ball_numbers import Undecided, balls
+from karush.arithmetic.ball_numbers import Undecided, balls, floats
 from karush.jaxprs.degree import AFFINE, degrees
-from karush.proofs.system import Curved, Limit, System
+from karush.proofs.system import ActiveSet, Curved, Limit, System
+
+RANK = 1.0e-10
+"""singular value, of rows of unit length, below which a row is taken to depend on the others; checked afterwards"""
+
+
+def without_dependent(system: System, u: np.ndarray) -> ActiveSet:
+    """The active set with affine rows dropped that seem to depend on others; rows with large multipliers are kept."""
+    active, flat = system.active, system.flat
+    _, row_degrees = degrees(flat.closed_jaxpr)
+    affine = [limit for limit in active.rows if row_degrees[limit.index] <= AFFINE]
+    if len(affine) < 2:
+        return active
+    y = np.abs(floats(u[system.free.size :]))
+    size = {limit: (limit.side == 0, y[k]) for k, limit in enumerate(active.rows)}
+    jacobian = floats(system.curved(u).jacobian[np.ix_(1 + system.rows, system.free)])
+    gradient = dict(zip(active.rows, jacobian, strict=True))
+    kept: list[Limit] = []
+    dropped: list[Limit] = []
+    for limit in sorted(affine, key=lambda limit: size[limit], reverse=True):
+        lines = np.array([gradient[other] for other in (*kept, limit)])
+        length = np.maximum(np.linalg.norm(lines, axis=1), np.finfo(float).tiny)
+        independent = (
+            len(lines) <= lines.shape[1] and np.linalg.svd(lines / length[:, None], compute_uv=False)[-1] > RANK
+        )
+        (kept if independent else dropped).append(limit)
+    rows = tuple(limit for limit in active.rows if limit not in dropped)
+    return ActiveSet(rows, active.bounds, (*active.dropped, *dropped))
 
 
 def implied(system: System, dropped: Sequence[Limit], curved: Curved) -> None:

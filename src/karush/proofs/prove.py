@@ -14,6 +14,7 @@ from karush.core.precision import float64
 from karush.problem.flat import FlatProblem
 from karush.proofs import search
 from karush.proofs.checker import GLOBAL_MINIMUM, STRICT_MINIMUM, Verified, Witness, verify
+from karush.proofs.dependent import without_dependent
 from karush.proofs.functions import Functions
 from karush.proofs.proof import Enclosure, Proof
 from karush.proofs.proof_file import document
@@ -83,6 +84,10 @@ def _witness(
     for _ in range(search.ACTIVE_SET_ROUNDS):
         system = System(functions, active)
         u = balls(np.concatenate([x[system.free], y[system.rows]]))
+        fewer = without_dependent(system, u)
+        if fewer != active:
+            active, system = fewer, System(functions, fewer)
+            u = balls(np.concatenate([x[system.free], y[system.rows]]))
         polished = search.polish(system, u)
         seen.append(active)
         other = search.adapted(polished)
@@ -138,7 +143,7 @@ def _proof(functions: Functions, x: np.ndarray, witness: Witness, verified: Veri
         sentence=f"Proved: {kind} lies within {distance + radius:.1e} relative of the given x.",
         box=Enclosure(flat.door.unravel(low), flat.door.unravel(high)),
         radius=radius,
-        uniqueness_radius=0.0 if verified.weak else wide,
+        uniqueness_radius=0.0 if verified.alone is None else wide,
         value=_interval(np.array([verified.value], dtype=object), sign, lambda a: float(a[0])),
         multipliers=_multipliers(flat, verified, sign),
         distance=distance,
