@@ -1,4 +1,4 @@
-"""Writes curvature.png: a bowl of condition 100 with its eigenvectors and gradient descent; a saddle; a monkey saddle."""
+"""Writes curvature.png: a bowl of condition 100 with eigenvectors and gradient descent; a saddle; a monkey saddle."""
 
 from pathlib import Path
 

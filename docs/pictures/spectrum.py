@@ -1,4 +1,4 @@
-"""Writes spectrum.png: spectral density of the Hessian of the network of docs/spectrum.md, with the eigenpairs found."""
+"""Writes spectrum.png: spectral density of the Hessian of the network of docs/spectrum.md, with eigenpairs found."""
 
 from pathlib import Path
 
