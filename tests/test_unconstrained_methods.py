@@ -1,6 +1,7 @@
 """The line-search methods: each reaches the minima it should, says why it ended, and never leaves the bounds."""
 
 from functools import cache
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -133,7 +134,7 @@ def test_both_drivers_of_the_step_end_at_the_same_point(method):
 def test_values_fall_along_the_history(method):
     function, start, _ = PROBLEMS["rosenbrock"]
     values = [row["value"] for row in run(method, function, start, "python", max_iterations=30).history]
-    assert all(later <= earlier for earlier, later in zip(values, values[1:]))
+    assert all(later <= earlier for earlier, later in pairwise(values))
 
 
 def where_the_logarithm_ends(x):
@@ -231,7 +232,7 @@ def test_constraint_rows_are_refused_with_the_cure(name):
         problem = karush.Problem(
             rosenbrock, np.zeros(2), constraints=karush.equal(lambda x: x[0] + x[1], 1.0, name="plane")
         )
-        with pytest.raises(OptionError, match="'plane' first.*method='interior-point'"):
+        with pytest.raises(OptionError, match=r"'plane' first.*method='interior-point'"):
             karush.minimize(problem, method=name)
 
 

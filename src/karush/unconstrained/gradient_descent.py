@@ -36,8 +36,8 @@ TRIALS = 60
 ROUNDING = 2.0**-46
 """relative change of f that may be rounding; within it the slopes decide"""
 TURN = 0.5
-"""then a step is taken if the slope along it has turned upwards by no more than this part of what it was: on a quadratic
-of curvature λ, if α <= 1.5 / λ"""
+"""then a step is taken if the slope along it has turned upwards by no more than this part of what it was: on a
+quadratic of curvature λ, if α <= 1.5 / λ"""
 
 
 @dataclass(frozen=True)
