@@ -245,4 +245,5 @@ def contract(step: Step, a: Degree, b: Degree) -> Sequence[Degree]:
 def _free(a: np.ndarray, over: Sequence[int], batch: Sequence[int]) -> np.ndarray:
     """Largest degree along the axes `over`; axes left in the order batch, free."""
     free = [axis for axis in range(a.ndim) if axis not in (*over, *batch)]
-    return a.transpose((*batch, *free, *over)).max(axis=tuple(range(len(batch) + len(free), a.ndim)), initial=CONSTANT)
+    moved = a.transpose((*batch, *free, *over))
+    return np.asarray(moved.max(axis=tuple(range(len(batch) + len(free), a.ndim)), initial=CONSTANT))
