@@ -2,7 +2,7 @@
 
 1. Levenberg–Marquardt from the start, parameters that r is affine in eliminated.
 2. If there is doubt (`doubt`): rounds of differential evolution (`search`), each followed by runs from its best
-   members, until an answer is beyond doubt.
+   members, until an answer is beyond doubt and a further round finds no better one.
 3. Parameters that can be exchanged for each other are put into the order that they have at the start.
 """
 
@@ -20,7 +20,7 @@ from karush.fitting.problem import Fit
 from karush.fitting.run import Effort, Run
 from karush.fitting.search import Population
 
-ROUNDS, REFINED, REFINING = 4, 8, 60
+ROUNDS, REFINED, REFINING = 6, 8, 60
 """Rounds of the search, members refined after each, and iterations of each refinement."""
 SEARCHED = 12
 """nonlinear parameters up to which a search makes sense"""
@@ -57,7 +57,7 @@ def _elsewhere(
     best = first
     for _ in range(ROUNDS):
         population.evolve()
-        refined = []
+        before, refined = best, []
         for beta in population.best(REFINED):
             x = np.zeros(fit.n)
             x[fit.rest] = beta
@@ -69,7 +69,7 @@ def _elsewhere(
                 best = run
             if effort.stopped is not None:
                 break
-        if effort.stopped is not None or not doubts(fit, best, None):
+        if effort.stopped is not None or (best is before and not doubts(fit, best, None)):
             break
         population.insert(refined)
     effort.residuals += population.evaluations

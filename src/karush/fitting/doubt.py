@@ -43,6 +43,12 @@ def doubts(fit: Fit, run: Run, started: np.ndarray | None) -> list[str]:
     """
     if not np.isfinite(run.cost):
         return ["the residuals are not finite there"]
+    with np.errstate(all="ignore"):
+        # Far out, columns of J overflow; what is not finite there raises a doubt.
+        return _reasons(fit, run, started)
+
+
+def _reasons(fit: Fit, run: Run, started: np.ndarray | None) -> list[str]:
     reasons = []
     if run.status is not Status.CONVERGED and not run.cosine <= UNSETTLED:
         reasons.append(f"the run did not arrive: {run.status.value}")

@@ -19,7 +19,7 @@ from karush.fitting.problem import Fit
 
 DECADES = 3.0
 """orders of magnitude either way"""
-PER_PARAMETER, BASE, GENERATIONS = 20, 20, 50
+PER_PARAMETER, BASE, GENERATIONS = 30, 30, 70
 """Size of the population, ``PER_PARAMETER q + BASE``, and generations of one round."""
 DIFFERENT = 0.03
 """Distance in t from which two members count as different."""
@@ -75,6 +75,8 @@ class Population:
 
     def insert(self, betas: list[np.ndarray]) -> None:
         """Put refined parameters in place of the worst members."""
+        if not betas:
+            return
         worst = np.argsort(self.costs)[::-1][: len(betas)]
         self.t[worst] = [self.member(beta) for beta in betas]
         self.costs = self._evaluate(self.t)
