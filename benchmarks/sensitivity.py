@@ -1,6 +1,6 @@
 """Derivatives of solutions against differences of re-solved ones, on the problems of hs.txt.
 
-``python -m benchmarks.sensitivity`` runs every problem in a process of its own and writes ``results/sensitivity.json``
+``python -m benchmarks.sensitivity`` runs all in a process beside its own and writes ``results/sensitivity.json``
 and ``results/sensitivity.md``; ``python -m benchmarks.sensitivity NAME`` prints one row.
 
 The problems have no parameters, so every function gets some, alike for all problems:
@@ -14,11 +14,11 @@ tableau, whose own estimate of its error is listed. A perturbed point counts onl
 
 import json
 import math
-import os
+import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -78,6 +78,8 @@ class Truth:
                 [(scale * at.gradient + slope + y @ at.jacobian)[free], (at.rows - shift - self.limit)[rows]]
             )
             matrix = np.block([[hessian, A.T], [A, np.zeros((len(A), len(A)))]])
+            if not (np.isfinite(matrix).all() and np.isfinite(right).all()):
+                return np.full(2 * n + m, np.nan)
             unit = np.concatenate([1.0 + np.abs(x[free]), 1.0 + np.abs(y[rows])])
             step = unit * np.linalg.lstsq(matrix * unit, right, rcond=None)[0] if right.size else right
             length = float(np.max(np.abs(step / unit), initial=0.0))
@@ -236,16 +238,26 @@ def _rows(multipliers: dict, m: int, n: int) -> np.ndarray:
     return _matrix(multipliers["rows"]) if m else np.zeros((0, 1 + n + m))
 
 
-def run(name: str) -> dict:
-    """`measure` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.sensitivity", name]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, env=os.environ)
-    except subprocess.TimeoutExpired:
-        return {"problem": name, "outcome": "time limit", "irregular": name in IRREGULAR}
-    if done.returncode:
-        return {"problem": name, "outcome": "failed", "reason": done.stderr.strip().splitlines()[-1]}
-    return json.loads(done.stdout.strip().splitlines()[-1])
+def run(names: list[str]) -> Iterator[dict]:
+    """Rows of `measure`, by one process after another: a new one follows when a problem exceeds its time."""
+    left = list(names)
+    while left:
+        command = [sys.executable, "-m", "benchmarks.sensitivity", *left]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as worker:
+            assert worker.stdout is not None
+            while left:
+                ready, _, _ = select.select([worker.stdout], [], [], TIME_LIMIT)
+                line = worker.stdout.readline() if ready else ""
+                name = left.pop(0)
+                if not line:
+                    worker.kill()
+                    yield {
+                        "problem": name,
+                        "outcome": "failed" if ready else "time limit",
+                        "irregular": name in IRREGULAR,
+                    }
+                    break
+                yield json.loads(line)
 
 
 def count(rows: list[dict], outcome: str) -> int:
@@ -295,16 +307,21 @@ def table(rows: list[dict]) -> str:
 
 
 def main() -> None:
-    """One row, or all."""
-    if len(sys.argv) > 1:
+    """The rows of the named problems, or all; on ``--resume`` but those that the results file holds already."""
+    names = [word for word in sys.argv[1:] if word != "--resume"]
+    if names:
         jax.config.update("jax_enable_x64", True)
-        sys.stdout.write(json.dumps(measure(sys.argv[1])) + "\n")
+        for name in names:
+            sys.stdout.write(json.dumps(measure(name)) + "\n")
+            sys.stdout.flush()
         return
-    rows = []
-    for name in lists.names("hs"):
-        rows.append(run(name))
-        sys.stderr.write(f"{name}: {rows[-1]['outcome']} {rows[-1].get('error', '')}\n")
-        (RESULTS / "sensitivity.json").write_text(json.dumps(rows, indent=1) + "\n")
+    file = RESULTS / "sensitivity.json"
+    rows = json.loads(file.read_text()) if "--resume" in sys.argv else []
+    done = {row["problem"] for row in rows}
+    for row in run([name for name in lists.names("hs") if name not in done]):
+        rows.append(row)
+        sys.stderr.write(f"{row['problem']}: {row['outcome']} {row.get('error', '')}\n")
+        file.write_text(json.dumps(rows, indent=1) + "\n")
     (RESULTS / "sensitivity.md").write_text(table(rows))
 
 

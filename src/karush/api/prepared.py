@@ -182,7 +182,7 @@ def _same_structure(door: Door, x0: Any) -> np.ndarray:
             f"x0 has structure {other.treedef} with shapes {other.shapes}, but the problem was prepared with "
             f"{door.treedef} and {door.shapes}"
         )
-    return flat
+    return door.enter(flat)
 
 
 def flat_multipliers(
