@@ -77,7 +77,8 @@ def table(rows: list[dict]) -> str:
     lines = [
         "# Proofs",
         "",
-        f"Of {len(rows)} problems: {len(kkt)} KKT points, {len(strict)} strict minima, {len(everywhere)} global minima.",
+        f"Of {len(rows)} problems of hs.txt: {len(kkt)} KKT points, {len(strict)} strict minima, "
+        f"{len(everywhere)} global minima.",
         "",
         "| measure | asked | measured |",
         "|---|---|---|",
@@ -98,7 +99,13 @@ def table(rows: list[dict]) -> str:
                 f"| {row['lower']:.12g} | {row['radius']:.0e} | {row['uniqueness'] or 0.0:.0e} | {row['distance']:.0e} "
                 f"| {row['proof']:.2f} |"
             )
-    lines += ["", "Undecided, or less than a strict minimum:", "", "| problem | proved | why not more |", "|---|---|---|"]
+    lines += [
+        "",
+        "Undecided, or less than a strict minimum:",
+        "",
+        "| problem | proved | why not more |",
+        "|---|---|---|",
+    ]
     for row in rows:
         if "strict minimum" not in row["theorems"]:
             lines.append(f"| {row['problem']} | {', '.join(row['theorems']) or 'nothing'} | {row['reason']} |")
@@ -118,7 +125,9 @@ def main(arguments: list[str] | None = None) -> None:
     for name in options.names or lists.names(options.list):
         row = proved(name)
         kept[name] = row
-        print(json.dumps({key: row[key] for key in ("problem", "theorems", "reason", "uniqueness", "proof")}), flush=True)
+        print(
+            json.dumps({key: row[key] for key in ("problem", "theorems", "reason", "uniqueness", "proof")}), flush=True
+        )
         rows = sorted(kept.values(), key=lambda row: order.index(row["problem"]))
         file.write_text(json.dumps({"rows": rows}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     hs = [row for row in rows if row["problem"] in lists.names("hs")]

@@ -43,6 +43,8 @@ NO_CURVATURE = 1.0e-15
 """largest entry of the Hessian up to which it is taken for 0"""
 WEIGHTS = 10.0 ** np.arange(0.0, 13.0, 2.0)
 """W over ‖H‖/‖J_i‖², tried in turn"""
+SAFETY = 4.0
+"""factor on the first W that will do"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,14 +182,21 @@ def second_order_weights(polished: Polished) -> np.ndarray | None:
     for factor in WEIGHTS:
         weights = factor * size / squares
         matrix = hessian + jacobian.T @ (weights[:, None] * jacobian)
-        diagonal = np.sqrt(np.maximum(np.diag(matrix), np.finfo(float).tiny))
-        if np.all(np.isfinite(matrix)) and _least_eigenvalue(matrix / diagonal[:, None] / diagonal) > 0:
-            return 4.0 * weights
+        if _definite(matrix):
+            return SAFETY * weights
     return None
 
 
-def _least_eigenvalue(matrix: np.ndarray) -> float:
-    return float(np.linalg.eigvalsh(matrix)[0]) if matrix.size else np.inf
+def _definite(matrix: np.ndarray) -> bool:
+    """Whether a Cholesky factorization runs through, after scaling to a unit diagonal."""
+    diagonal = np.diag(matrix)
+    if not (np.all(np.isfinite(matrix)) and np.all(diagonal > 0)):
+        return False
+    try:
+        np.linalg.cholesky(matrix / np.sqrt(diagonal)[:, None] / np.sqrt(diagonal))
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def small_radius(polished: Polished) -> np.ndarray:
