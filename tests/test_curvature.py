@@ -95,6 +95,11 @@ KINDS = {
     "maximum": (lambda x: -jnp.sum(jnp.cosh(x)), (0.0, 0.0, 0.0), "maximum"),
     "saddle": (lambda x: x[0] ** 2 - x[1] ** 2, (0.0, 0.0), "saddle"),
     "saddle with a flat direction": (lambda x: x[0] ** 2 - x[1] ** 2 + x[2] ** 4, (0.0, 0.0, 0.0), "saddle"),
+    "the same turned, and a little beside": (
+        lambda x: (x[0] + x[1]) ** 2 - (x[0] - x[1] + 0.3 * x[2]) ** 2 + 1e-3 * (x[0] - x[1] - 3.0 * x[2]) ** 4,
+        (1e-9, 2e-9, 0.0),
+        "saddle",
+    ),
     "monkey saddle": (monkey, (0.0, 0.0), "degenerate"),
     "quartic": (lambda x: x[0] ** 4, (0.0,), "degenerate"),
     "valley floor": (lambda x: (x[0] - x[1]) ** 2, (1.0, 1.0), "degenerate"),

@@ -179,7 +179,8 @@ def _keeps(facts: Facts) -> bool:
         ends = facts.pairs.vectors[:, [0, -1]]
         product: Callable[[np.ndarray], np.ndarray] = facts.derivatives.product(beyond)
         values, there = values[[0, -1]], np.array([v @ product(v) for v in ends.T])
-    return bool(np.all(there * np.sign(values) >= AGREEMENT * np.abs(values)))
+    told = np.abs(values) > facts.pairs.errors[0 if facts.complete else [0, -1]]
+    return bool(np.all((there * np.sign(values) >= AGREEMENT * np.abs(values))[told]))
 
 
 def _known(facts: Facts) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from karush.core.table import Cell, Section, aligned, measured, number, shorten
+from karush.curvature.extremes import FAILURE
 
 if TYPE_CHECKING:
     from karush.curvature.result import Curvature
@@ -99,7 +100,7 @@ def _notes(curvature: Curvature) -> tuple[Cell, ...]:
         text += "The products ran out before all residuals met the tolerance; the errors hold all the same. "
     if math.isfinite(low):
         text += (
-            f"Over the random start it has a probability below 1e-6 that an eigenvalue lies outside "
+            f"Over the random start it has a probability below {measured(FAILURE)} that an eigenvalue lies outside "
             f"[{number(low, 3)}, {number(high, 3)}]."
         )
     else:
