@@ -122,41 +122,39 @@ class Matrix(Derivative):
     def _sparse(self, point: Point) -> BCOO:
         """The matrix of raveled outputs and inputs from compressed products."""
         pattern = self._prepared(point)
-        colors, positions, indices = self._arrays(point, pattern)
-        if pattern.nnz == 0:
-            with setting(point):
-                data = jnp.zeros(0, jnp.result_type(*tree_util.tree_leaves(point.tree)))
-        else:
-            data = self._run(
-                f"sparse {pattern.kind} {pattern.color_count}",
-                self._entries,
-                point,
-                colors,
-                positions,
-                static=(pattern.color_count, pattern.kind),
-            )
-        with setting(point):
-            return BCOO((data, indices), shape=pattern.shape, indices_sorted=True, unique_indices=True)
+        return self._run(
+            f"sparse {pattern.kind}",
+            self._matrix,
+            point,
+            *self._arrays(point, pattern),
+            static=(pattern.color_count, pattern.kind, pattern.shape),
+        )
 
     def _arrays(self, point: Point, pattern: SparsityPattern) -> tuple[Any, Any, Any]:
         """Colors, positions and indices as arrays that stay on the device; in a trace they are constants of it."""
+        if not point.traced and point.key in self._places:
+            return self._places[point.key]
         narrow = np.int32 if pattern.coloring.positions.max(initial=0) <= np.iinfo(np.int32).max else np.int64
         arrays = (
             pattern.colors.astype(np.int32),
             pattern.coloring.positions.astype(narrow),
             np.stack([pattern.rows, pattern.cols], axis=1),
         )
-        if point.traced:
-            return arrays
-        if point.key not in self._places:
+        if not point.traced:
             with setting(point):
-                self._places[point.key] = tuple(map(jnp.asarray, arrays))
-        return self._places[point.key]
+                arrays = self._places[point.key] = tuple(map(jnp.asarray, arrays))
+        return arrays
 
-    def _entries(self, x: Any, colors: Any, positions: Any, count: int, kind: str) -> Any:
+    def _matrix(
+        self, x: Any, colors: Any, positions: Any, indices: Any, count: int, kind: str, shape: tuple[int, int]
+    ) -> BCOO:
         vector = _raveled(x)
-        product = self._columns(self._flat(x), vector, kind)
-        return entries(product, colors, positions, count, vector.dtype)
+        if positions.size:
+            product = self._columns(self._flat(x), vector, kind)
+            data = entries(product, colors, positions, count, vector.dtype)
+        else:
+            data = jnp.zeros(0, vector.dtype)
+        return BCOO((data, jnp.asarray(indices)), shape=shape, indices_sorted=True, unique_indices=True)
 
 
 class Jacobian(Matrix):
