@@ -45,7 +45,7 @@ def product(a: Degree, b: Degree) -> Degree:
     """Degree of a product: ``deg(a b) <= deg a + deg b``."""
     if isinstance(a, int) and isinstance(b, int):
         return min(a + b, NONLINEAR)
-    return np.minimum(np.add(a, b), NONLINEAR).astype(np.int8)
+    return np.asarray(np.minimum(np.add(a, b), NONLINEAR), dtype=np.int8)
 
 
 def nonlinear(degree: Degree) -> Degree:
