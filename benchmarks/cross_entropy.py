@@ -1,6 +1,7 @@
 """The cross-entropy method by its default options on ten named functions, beside SciPy's differential evolution.
 
-`python -m benchmarks.cross_entropy` writes benchmarks/results/cross_entropy.{json,md}. A run *finds* the minimum if its
+`python -m benchmarks.cross_entropy` writes benchmarks/results/cross_entropy.{json,md} and
+goes on where it was interrupted. A run *finds* the minimum if its
 value is within 1e-6 max(1, |f*|) of the least value f*, at a point within the box. Both methods start from a seed only:
 karush sees the same start, `GlobalFunction.start`, in every run.
 """
@@ -50,12 +51,19 @@ def ours(function: GlobalFunction, n: int) -> list[dict[str, Any]]:
 
 def scipys(function: GlobalFunction, n: int) -> list[dict[str, Any]]:
     with jax.enable_x64(True):
-        compiled = jax.jit(function.f)
-        value = lambda x: float(compiled(x))  # noqa: E731
+        compiled = jax.jit(jax.vmap(function.f, in_axes=1))
+        compiled(np.zeros((n, 1)))
         rows = []
         for seed in range(SEEDS):
             began = time.perf_counter()
-            answer = differential_evolution(value, [(function.lower, function.upper)] * n, rng=seed)
+            answer = differential_evolution(
+                # Whole generations in one call: ten times as fast here as point by point.
+                lambda x: np.asarray(compiled(np.reshape(x, (n, -1)))).squeeze(),
+                [(function.lower, function.upper)] * n,
+                rng=seed,
+                vectorized=True,
+                updating="deferred",
+            )
             rows.append(
                 {
                     "found": found(function, n, answer.x, float(answer.fun)),
@@ -100,17 +108,18 @@ def table(results: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(FUNCTIONS)
+    """Functions that the results hold already are skipped, so that an interrupted run goes on."""
     path = RESULTS / "cross_entropy.json"
-    results = {}
-    for name in chosen:
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name in sys.argv[1:] or FUNCTIONS:
+        if name in results:
+            continue
         function = FUNCTIONS[name]
         n = function.dimensions[-1]
         results[name] = {"n": n, "karush": ours(function, n), "scipy": scipys(function, n)}
         print(name, *(sum(row["found"] for row in results[name][who]) for who in ("karush", "scipy")), flush=True)
-    if len(results) == len(FUNCTIONS):
         path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        path.with_suffix(".md").write_text(table(results), encoding="utf-8")
+    path.with_suffix(".md").write_text(table(results), encoding="utf-8")
 
 
 if __name__ == "__main__":
