@@ -131,7 +131,7 @@ class SparsityPattern:
 
 def symmetric_pattern(found: Found, n: int) -> SparsityPattern:
     """Pattern of a Hessian, symmetric: an entry found on one side only is taken on both."""
-    rows, cols = _sorted(np.concatenate([found.rows, found.cols]), np.concatenate([found.cols, found.rows]), n)
+    rows, cols = both_sides(found, n)
     return SparsityPattern(rows, cols, (n, n), "symmetric", color_symmetric(rows, cols, n), found.assumed)
 
 
@@ -168,9 +168,11 @@ def _by_rows(rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> Colo
     return Coloring(transposed.colors, transposed.count, positions)
 
 
-def _sorted(rows: np.ndarray, cols: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    keys = np.unique(rows.astype(np.int64) * n + cols)
+def both_sides(found: Found, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns (n, n), sorted, of the entries and of their mirror images."""
+    rows, cols = found.rows.astype(np.int64), found.cols.astype(np.int64)
+    keys = np.unique(np.concatenate([rows * n + cols, cols * n + rows]))
     return (keys // n).astype(np.int32), (keys % n).astype(np.int32)
 
 
-__all__ = ["SparsityPattern", "jacobian_pattern", "symmetric_pattern"]
+__all__ = ["SparsityPattern", "both_sides", "jacobian_pattern", "symmetric_pattern"]

@@ -1,4 +1,4 @@
-"""Sparsity patterns and colorings of the Jacobian and of the Lagrangian's Hessian, by asdex."""
+"""Sparsity patterns of the Jacobian and of the Lagrangian's Hessian, their colorings by asdex."""
 
 import warnings
 from collections.abc import Callable
@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import asdex
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from karush.core.precision import float64
+from karush.derivatives.detection import find
+from karush.derivatives.index_sets import TooFullError
+from karush.derivatives.pattern import both_sides
 
 PAYS_BELOW = 0.5
 """Colors per variable below which the compressed product beats the dense one."""
@@ -56,10 +60,9 @@ class Pattern:
 def detect(program: Callable[..., Any], n: int, m: int, params: list[Any]) -> Pattern | None:
     """Colored patterns of ``program(x, *params) -> (1+m,)``, or None where dense products are as good.
 
-    asdex reads the traced program, so no entry is missed by an unlucky probing point; what it cannot read (fft,
-    linear solves) it says by NotImplementedError, and the products are dense.
+    They are read off the traced products (``detection.py``), so no entry is missed by an unlucky probing point.
     """
-    sample = np.zeros(n)
+    x = jax.ShapeDtypeStruct((n,), np.float64)
     with float64():
         weights = jnp.ones(1 + m)
 
@@ -69,11 +72,14 @@ def detect(program: Callable[..., Any], n: int, m: int, params: list[Any]) -> Pa
         def rows(x: Any) -> Any:
             return program(x, *params)[1:]
 
+        slope = jax.grad(lagrangian)
         try:
-            hessian = asdex.hessian_sparsity(lagrangian, sample)
-            jacobian = asdex.jacobian_sparsity(rows, sample) if m else None
-        except NotImplementedError:
+            found = find(jax.make_jaxpr(lambda x, v: jax.jvp(slope, (x,), (v,))[1])(x, x), n)
+            of_rows = find(jax.make_jaxpr(lambda x, v: jax.jvp(rows, (x,), (v,))[1])(x, x), n) if m else None
+        except TooFullError:
             return None
+        hessian = asdex.SparsityPattern(*both_sides(found, n), (n, n))
+        jacobian = None if of_rows is None else asdex.SparsityPattern(of_rows.rows, of_rows.cols, (m, n))
         if hessian.nnz > SPARSE_BELOW * n * n or (jacobian is not None and jacobian.nnz > SPARSE_BELOW * m * n):
             return None
         with warnings.catch_warnings():
