@@ -98,14 +98,12 @@ def _model_step(
     g: Any, product: Any, x: Any, task: Task, radius: Any, bounded: bool, going: Any
 ) -> tuple[Any, Any, Any]:
     """The step s (n,), ĝᵀs and sᵀĤs; zeros, at no cost, unless `going`."""
-    # Half of what the certificate asks of the slope: more CG steps would be lost on the model's own error.
-    goal = 0.25 * task.tol
     if not bounded:
-        s, _ = truncated_step(g, product, None, radius, going, goal)
+        s, _ = truncated_step(g, product, None, radius, going)
     else:
 
         def on_face(slope: Any, free: Any, radius: Any) -> tuple[Any, Any]:
-            return truncated_step(slope, product, free, radius, going, goal)
+            return truncated_step(slope, product, free, radius, going)
 
         u = x / task.x_unit
         box = Box(task.lower / task.x_unit - u, task.upper / task.x_unit - u)

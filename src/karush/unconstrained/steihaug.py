@@ -1,7 +1,7 @@
 """The truncated step of a trust region by conjugate gradients, after Steihaug and Toint [Ste83].
 
 ```
-CG on  H p = −g  from p = 0, until  ‖r‖ <= min(½, √‖g‖) ‖g‖,  dᵀHd <= 0,  or ‖p‖ reaches Δ
+CG on  H p = −g  from p = 0, until  ‖r‖ <= η ‖g‖,  dᵀHd <= 0,  or ‖p‖ reaches Δ;    η = min(½, max(√‖g‖, 10⁻³))
 ```
 
 The iterates grow in length, so the first one outside the ball is cut off at its surface; along negative curvature the
@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 
 LARGEST_RESIDUAL = 0.5
-"""η in ‖r‖ <= η ‖g‖; min(η, √‖g‖) makes the whole method converge faster than linearly, section 7.1 of [NW06]"""
+"""η in ‖r‖ <= η ‖g‖ far from the minimum; √‖g‖ makes the method converge faster than linearly, section 7.1 of [NW06]"""
+LEAST_RESIDUAL = 1e-3
+"""η near the minimum: exacter steps cost more products than they save iterations"""
 MOST_STEPS = 2.0
 """products per variable at most: rounding delays CG beyond the n steps of exact arithmetic"""
 FEWEST_STEPS, LARGEST_STEPS = 20, 2000
@@ -33,9 +35,7 @@ class _State(NamedTuple):
     convex: Any
 
 
-def truncated_step(
-    g: Any, product: Callable[[Any], Any], free: Any, radius: Any, going: Any = True, goal: Any = 0.0
-) -> tuple[Any, Any]:
+def truncated_step(g: Any, product: Callable[[Any], Any], free: Any, radius: Any, going: Any = True) -> tuple[Any, Any]:
     """p (n,), and whether no direction of negative curvature was met.
 
     Parameters
@@ -46,13 +46,11 @@ def truncated_step(
         (n,) bool: the variables that move; None for all.
     going
         False: no product is computed and p is 0.
-    goal
-        The residual needs no smaller norm than this.
     """
     n = g.size
     most = int(min(max(MOST_STEPS * n, FEWEST_STEPS), LARGEST_STEPS))
     size = jnp.sqrt(jnp.vdot(g, g))
-    enough = jnp.maximum(jnp.minimum(LARGEST_RESIDUAL, jnp.sqrt(size)) * size, goal)
+    enough = jnp.clip(jnp.sqrt(size), LEAST_RESIDUAL, LARGEST_RESIDUAL) * size
 
     def more(state: _State) -> Any:
         return ~state.done & (state.square > enough**2) & (state.count < most) & going

@@ -1,0 +1,198 @@
+"""Trust regions: the exact step, saddles, bounds, and the runs of newton, newton-cg and dog-leg."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import karush
+from karush.core.errors import OptionError
+from karush.core.precision import float64
+from karush.unconstrained.dog_leg import dog_leg_step
+from karush.unconstrained.faces import Box, bounded_step
+from karush.unconstrained.more_sorensen import ON_SPHERE, exact_step
+from karush.unconstrained.steihaug import truncated_step
+
+EPS = float(np.finfo(np.float64).eps)
+METHODS = ("newton", "newton-cg", "dog-leg")
+START = (-1.2, 1.0, -1.2, 1.0)
+
+
+def rosenbrock(x):
+    return jnp.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+
+@cache
+def compiled(step):
+    return jax.jit(step)
+
+
+@cache
+def prepared(name: str) -> karush.Prepared:
+    """Problems shared between tests."""
+    bowl = np.arange(1.0, 5.0)
+    problems = {
+        "rosenbrock": lambda: karush.Problem(rosenbrock, np.array(START)),
+        "bounded": lambda: karush.Problem(rosenbrock, np.array(START), bounds=(-2.0, 0.5)),
+        "quadratic": lambda: karush.Problem(lambda x: jnp.sum(bowl * (x - 1.0) ** 2), np.zeros(4)),
+        "saddle": lambda: karush.Problem(lambda x: x[0] ** 4 - x[0] ** 2 + x[1] ** 2, np.array([0.0, 1.0])),
+        "logarithm": lambda: karush.Problem(lambda x: x[0] - jnp.log(x[0]) + x[1] ** 2, np.array([20.0, 1.0])),
+        "linear": lambda: karush.Problem(lambda x: x[0] + x[1] ** 2, np.array([1.0, 1.0])),
+        "no value": lambda: karush.Problem(lambda x: jnp.log(x[0]) + x[1] ** 2, np.array([-1.0, 1.0])),
+    }
+    return karush.prepare(problems[name]())
+
+
+def matrices(case: str) -> tuple[np.ndarray, np.ndarray]:
+    """g and H of a model."""
+    generator = np.random.default_rng(3)
+    Q, _ = np.linalg.qr(generator.standard_normal((5, 5)))
+    spectrum = {"convex": (1.0, 2.0, 3.0, 5.0, 9.0)}.get(case, (-2.0, -1.0, 1.0, 3.0, 5.0))
+    g = generator.standard_normal(5)
+    if case == "hard":
+        # No part along the eigenvector of the least eigenvalue.
+        g = g - Q[:, 0] * (Q[:, 0] @ g)
+    return g, (Q * np.array(spectrum)) @ Q.T
+
+
+@pytest.mark.parametrize("case", ["convex", "indefinite", "hard"])
+@pytest.mark.parametrize("radius", [0.1, 1.0, 100.0])
+def test_the_exact_step_meets_the_conditions_of_more_and_sorensen(case, radius):
+    g, H = matrices(case)
+    with float64():
+        p, convex = (np.asarray(part) for part in compiled(exact_step)(g, H, radius))
+    assert convex == (case == "convex")
+    length = np.linalg.norm(p)
+    # (H + λ I) p = −g determines λ; it has to be what the conditions ask for.
+    shift = -(p @ (H @ p + g)) / (p @ p)
+    allowed = 1e3 * EPS * (np.linalg.norm(g) + np.linalg.norm(H) * length) + ON_SPHERE * np.linalg.norm(g)
+    assert np.linalg.norm(H @ p + shift * p + g) <= allowed
+    assert length <= radius * (1.0 + 2.0 * ON_SPHERE)
+    assert shift >= -allowed
+    assert abs(shift * (radius - length)) <= 4.0 * ON_SPHERE * radius * (abs(shift) + 1.0)
+    assert np.linalg.eigvalsh(H)[0] + shift >= -1e-5
+
+
+def test_inside_the_ball_exact_step_and_dog_leg_are_newton_s_step():
+    g, H = matrices("convex")
+    newton = np.linalg.solve(H, -g)
+    with float64():
+        for step in (exact_step, dog_leg_step):
+            assert np.allclose(compiled(step)(g, H, 1e3)[0], newton, rtol=1e-10)
+
+
+def test_the_dog_leg_ends_on_the_sphere_and_no_higher_than_the_cauchy_point():
+    g, H = matrices("convex")
+    radius = 0.5 * np.linalg.norm(np.linalg.solve(H, g))
+    with float64():
+        p = np.asarray(compiled(dog_leg_step)(g, H, radius)[0])
+    cauchy = -min(g @ g / (g @ H @ g), radius / np.linalg.norm(g)) * g
+    assert np.linalg.norm(p) == pytest.approx(radius, rel=1e-12)
+    assert g @ p + 0.5 * p @ H @ p <= g @ cauchy + 0.5 * cauchy @ H @ cauchy + 1e-14
+
+
+def test_the_truncated_step_goes_to_the_edge_along_negative_curvature():
+    g, H = matrices("indefinite")
+    with float64():
+        p, convex = jax.jit(lambda g, H: truncated_step(g, lambda v: H @ v, None, 2.0))(g, H)
+    assert not convex
+    assert np.linalg.norm(p) == pytest.approx(2.0, rel=1e-12)
+
+
+def test_a_bounded_step_stays_in_the_box_and_lowers_the_model():
+    g, H = matrices("convex")
+    box = Box(-np.full(5, 0.05), np.array([0.0, 0.3, 0.01, 1.0, 1.0]))
+
+    def step(g, H):
+        def on_face(slope, free, radius):
+            both = free & free[:, None]
+            return exact_step(slope, jnp.where(both, H, jnp.eye(5)), radius)
+
+        return bounded_step(g, lambda v: H @ v, box, 10.0, on_face)
+
+    with float64():
+        s, q, _ = (np.asarray(part) for part in jax.jit(step)(g, H))
+    assert np.all((s >= box.lower) & (s <= box.upper))
+    assert q < 0
+    assert q == pytest.approx(g @ s + 0.5 * s @ H @ s, rel=1e-10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("driver", ["python", "fused"])
+def test_every_method_reaches_a_certified_minimum(method, driver):
+    result = prepared("rosenbrock").solve(method=method, driver=driver)
+    assert result.success, result
+    assert result.status is karush.Status.CONVERGED
+
+
+def test_both_drivers_take_the_same_steps():
+    watched = prepared("rosenbrock").solve(method="newton", driver="python")
+    fused = prepared("rosenbrock").solve(method="newton", driver="fused")
+    assert watched.iterations == fused.iterations
+    assert np.allclose(watched.x_flat, fused.x_flat, rtol=1e-9)
+    assert [row["iteration"] for row in watched.history] == list(range(1, watched.iterations + 1))
+
+
+def test_newton_takes_one_step_on_a_quadratic():
+    result = prepared("quadratic").solve(method="newton")
+    assert result.iterations == 1
+    assert result.certificate.verdict is karush.Verdict.GLOBAL_MINIMUM
+
+
+def test_newton_leaves_a_saddle_along_its_negative_curvature():
+    result = prepared("saddle").solve(method="newton")
+    assert result.success
+    assert abs(result.x_flat[0]) == pytest.approx(0.5**0.5, rel=1e-6)
+
+
+def test_newton_cg_goes_on_from_the_better_point_that_the_certificate_shows():
+    result = prepared("saddle").solve(method="newton-cg")
+    assert result.success
+    assert any("better point" in note for note in result.notes)
+
+
+def test_a_trial_without_a_value_is_refused_and_the_region_shrinks():
+    for method in METHODS:
+        result = prepared("logarithm").solve(method=method)
+        assert result.success
+        assert result.x_flat[0] == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["newton", "newton-cg"])
+def test_bounds_hold_at_every_evaluation(method):
+    seen: list[np.ndarray] = []
+
+    def objective(x):
+        jax.debug.callback(lambda x: seen.append(np.array(x)), x)
+        return rosenbrock(x)
+
+    problem = karush.Problem(objective, np.array(START[:2]), bounds=(-2.0, 0.5))
+    result = karush.minimize(problem, method=method)
+    jax.effects_barrier()
+    assert result.success
+    assert seen
+    assert np.all((np.array(seen) >= -2.0) & (np.array(seen) <= 0.5))
+
+
+def test_the_default_without_constraint_rows_is_newton_and_says_why():
+    result = prepared("bounded").solve()
+    assert result.method == "newton"
+    assert "4 variables" in result.why_method
+    assert result.success
+    assert "method" in str(result)
+
+
+def test_each_status_is_reached_on_purpose():
+    ask = prepared("rosenbrock").solve
+    assert ask(method="newton", max_iterations=2).status is karush.Status.ITERATION_LIMIT
+    assert ask(method="newton", time_limit=1e-9).status is karush.Status.TIME_LIMIT
+    assert ask(method="newton", callback=lambda row: row["iteration"] == 3).status is karush.Status.STOPPED
+    assert prepared("linear").solve(method="newton").status is karush.Status.UNBOUNDED
+    assert prepared("no value").solve(method="newton").status is karush.Status.EVALUATION_FAILED
+
+
+def test_the_dog_leg_refuses_bounds_and_names_the_cure():
+    with pytest.raises(OptionError, match="'newton'"):
+        prepared("bounded").solve(method="dog-leg")
