@@ -91,7 +91,7 @@ def evaluation_check(
         _digits("gradient of the objective", slopes, scales.f),
     ]
     errors = _error(rows, exact_rows)
-    found += [_digits(name, errors[i], scales.rows[i]) for i, name in enumerate(flat.row_names)]
+    found += [_digits(name, errors[i : i + 1], scales.rows[i]) for i, name in enumerate(flat.row_names)]
     return Evaluated(tuple(found))
 
 

@@ -4,8 +4,8 @@
 K(X) = m − Y G(m) + (I − Y G'(X)) (X − m),   X = [m ± r],   K(X) ⊂ int X
 ```
 
-Then G has a zero in K(X), it is the only one in X, and every matrix in ``G'(X)`` is nonsingular ([Rum10], theorem
-13.2 with the box in place of the ball). Y may be any matrix; the better an inverse of G' it is, the larger X may be.
+Then G has a zero in K(X), it is the only one in X, and every matrix in ``G'(X)`` is nonsingular ([Kra69];
+[Rum10], section 13). Y may be any matrix; the better an inverse of G' it is, the larger X may be.
 """
 
 from typing import NamedTuple
