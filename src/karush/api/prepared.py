@@ -45,6 +45,7 @@ class Prepared:
 
     def __init__(self, problem: Problem):
         self.parts = Parts.of(problem)
+        self._latest_start: tuple[bytes, np.ndarray, tuple[str, ...]] | None = None
 
     @property
     def problem(self) -> Problem:
@@ -121,9 +122,7 @@ class Prepared:
                 answer = drive.run(chosen, parts, start, limits, options.tol, options.driver)
                 return polished(parts, answer, tol=options.tol, limits=limits)
             auto = options.method == "auto"
-            return search.solve(
-                parts, chosen, start, tol=options.tol, limits=limits, driver=options.driver, auto=auto
-            )
+            return search.solve(parts, chosen, start, tol=options.tol, limits=limits, driver=options.driver, auto=auto)
         y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
         answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(options, began))
         return strategies.improve(parts, answer, tol=options.tol, limits=limits)
@@ -146,6 +145,13 @@ class Prepared:
             x0 = warm.x
         flat = self.parts.flat
         x = flat.x0 if x0 is None else _same_structure(flat.door, x0)
+        if self._latest_start is None or self._latest_start[0] != x.tobytes():
+            self._latest_start = (x.tobytes(), *self._projected(x))
+        return self._latest_start[1], self._latest_start[2]
+
+    def _projected(self, x: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The start x (n,) within its bounds, and what was moved, in words."""
+        flat = self.parts.flat
         if not np.all(np.isfinite(x)):
             worst = int(np.flatnonzero(~np.isfinite(x))[0])
             raise ProblemError(f"x0 at {flat.variable_names[worst]} is {x[worst]}; every entry must be finite")
