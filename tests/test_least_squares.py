@@ -217,6 +217,6 @@ def test_bad_input_is_named_with_its_value_and_the_cure(arguments, error, words)
 
 
 def test_residuals_that_are_nowhere_finite_are_no_success():
-    result = karush.least_squares(lambda x: jnp.log(-(x**2) - 1.0) * jnp.ones(4), np.array([1.0, 2.0]))
+    result = karush.least_squares(lambda x: jnp.log(-jnp.sum(x**2) - 1.0) * jnp.ones(4), np.array([1.0, 2.0]))
     assert result.status is Status.EVALUATION_FAILED
     assert not result.success

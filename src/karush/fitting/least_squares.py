@@ -94,20 +94,24 @@ def least_squares(
         callback=_callback(chosen),
     )
     sparse = None if chosen.driver == "fused" else sparse_jacobian(fit, chosen.sparse)
-    if sparse is None:
-        run, method, why, notes = attempts.solve(fit, chosen, effort)
-    else:
-        if chosen.method not in ("auto", SPARSE_METHOD):
-            raise OptionError(
-                f"method is {chosen.method!r}, but a sparse Jacobian is solved by {SPARSE_METHOD!r} only; leave method "
-                "out, or give sparse=False"
-            )
-        run = sparse_loop(fit, sparse, fit.x0, chosen.tol, effort, chosen.max_iterations)
-        why = f"sparse Jacobian, {sparse.rows.size} entries in {sparse.colors} colors"
-        method, notes = SPARSE_METHOD, ()
+    found = attempts.solve(fit, chosen, effort) if sparse is None else _sparse(fit, sparse, chosen, effort)
+    run, method, why, notes = found
     if np.any(np.clip(fit.x0, fit.lower, fit.upper) != fit.x0):
         notes = ("the start was outside its bounds and was projected onto them", *notes)
     return _judged(fit, run, chosen, effort, (method, why, notes), sparse, began)
+
+
+def _sparse(
+    fit: Fit, jacobian: SparseJacobian, options: FitOptions, effort: Effort
+) -> tuple[Run, str, str, tuple[str, ...]]:
+    if options.method not in ("auto", SPARSE_METHOD):
+        raise OptionError(
+            f"method is {options.method!r}, but a sparse Jacobian is solved by {SPARSE_METHOD!r} only; leave method "
+            "out, or give sparse=False"
+        )
+    run = sparse_loop(fit, jacobian, fit.x0, options.tol, effort, options.max_iterations)
+    why = f"sparse Jacobian, {jacobian.rows.size} entries in {jacobian.colors} colors"
+    return run, SPARSE_METHOD, why, ()
 
 
 def _judged(
