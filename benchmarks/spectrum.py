@@ -14,12 +14,12 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matfree
 import numpy as np
 import scipy
 import scipy.sparse.linalg as sparse
@@ -220,7 +220,7 @@ def main() -> None:
     loss, weights = network(LARGE, SAMPLES, 0)
     results = {
         "machine": f"{platform.machine()}, JAX {jax.__version__}, SciPy {scipy.__version__}, matfree "
-        f"{getattr(matfree, '__version__', '')}, karush {karush.__version__}; times on a shared machine",
+        f"{version('matfree')}, karush {karush.__version__}; times on a shared machine",
         "twins": [twin(sizes, seed) for sizes in TWINS.values() for seed in SEEDS],
         "large": {
             "random weights": large(loss, weights),
