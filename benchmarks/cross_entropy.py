@@ -1,9 +1,8 @@
 """The cross-entropy method by its default options on ten named functions, beside SciPy's differential evolution.
 
-`python -m benchmarks.cross_entropy` writes benchmarks/results/cross_entropy.{json,md} and
-goes on where it was interrupted. A run *finds* the minimum if its
-value is within 1e-6 max(1, |f*|) of the least value f*, at a point within the box. Both methods start from a seed only:
-karush sees the same start, `GlobalFunction.start`, in every run.
+`python -m benchmarks.cross_entropy` writes benchmarks/results/cross_entropy.{json,md}, and goes on where it was
+interrupted. A run *finds* the minimum if its value is within 1e-6 max(1, |f*|) of the least value f*, at a point within
+the box. karush gets the same start, `GlobalFunction.start`, in every run; only the seed differs.
 """
 
 import json

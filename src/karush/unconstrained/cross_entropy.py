@@ -76,6 +76,10 @@ class CrossEntropy(Method):
         """At most, for the limit of the drivers."""
         return self.batch(n) * 2**DOUBLINGS
 
+    def random_seed(self) -> int:
+        """`seed`."""
+        return int(self.seed)
+
     def unseeded(self) -> Method:
         """The method with the first seed."""
         return replace(self, seed=0)

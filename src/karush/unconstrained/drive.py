@@ -70,7 +70,7 @@ def run(
         for a problem that the method cannot solve.
     """
     method.check(parts.flat)
-    programs, task = compiled(method, parts), task_of(parts, tol)._replace(seed=np.int64(method.seed))
+    programs, task = compiled(method, parts), task_of(parts, tol)._replace(seed=np.int64(method.random_seed()))
     history: list[dict[str, Any]] = []
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         if driver == "fused":

@@ -92,12 +92,14 @@ class Method:
     """whether its answer is to be polished by a method that takes derivatives"""
     end: ClassVar[str] = ""
     """message of a run that ends where no step leads further; "" for the usual one"""
-    seed: ClassVar[int] = 0
-    """of random numbers; a field of the methods that draw some"""
 
     def evaluations_per_iteration(self, n: int) -> int:
         """Evaluations that count as one iteration of the limit: at a kink every line search takes many."""
         return TRIALS
+
+    def random_seed(self) -> int:
+        """Seed of a method that draws random numbers."""
+        return 0
 
     def unseeded(self) -> "Method":
         """What the compiled program depends on: the method without the seed, which comes with the task."""
