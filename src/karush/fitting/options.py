@@ -77,4 +77,4 @@ def read_options(options: dict[str, Any]) -> FitOptions:
 
 def _positive(value: Any) -> bool:
     number = isinstance(value, Real) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > 0
+    return number and math.isfinite(value) and float(value) > 0.0
