@@ -1,8 +1,8 @@
 """Solve and prove: ``python -m benchmarks.proofs --list hs``.
 
 Per problem: karush solves it, then proves what it can about the answer. Written to ``results/proofs.json`` and, as a
-table, to ``results/proofs.md``. The time of a proof is in CPU seconds, after f, c and their derivatives are compiled for
-the solve, and holds everything else: tracing the derivatives for balls, the search and the check.
+table, to ``results/proofs.md``. The time of a proof is in CPU seconds, after f, c and their derivatives are compiled
+for the solve, and holds everything else: tracing the derivatives for balls, the search and the check.
 """
 
 import argparse

@@ -220,6 +220,10 @@ TAMPERED = {
         wide=np.delete(w.wide, 3),
         weights=w.weights[1:],
     ),
+    "an inequality as an equality": lambda w: replace(w, active=replace(w.active, rows=(Limit(0, 0), Limit(1, 0)))),
+    "a row twice": lambda w: replace(w, active=replace(w.active, dropped=(Limit(0, -1),))),
+    "a row that there is not": lambda w: replace(w, active=replace(w.active, rows=(Limit(0, -1), Limit(-1, 0)))),
+    "a bound that there is not": lambda w: replace(w, active=replace(w.active, bounds=(Limit(-4, -1),))),
     "exactness": lambda w: replace(w, exact=True),
 }
 

@@ -15,27 +15,19 @@ MATRIX_FROM = 512
 """Products of two numbers from which a contraction goes through ``arb_mat``; below, making the matrices costs more."""
 
 
-def reduce(combine: Callable[[Any, Any], Any], empty: float) -> Rule:
-    """Rule of a reduction along axes; `empty` is the result over no elements."""
+def reduce(combine: Callable[[Any, Any], Any], exact: Callable[..., np.ndarray], empty: float) -> Rule:
+    """Rule of a reduction along axes; `exact` reduces integers, `empty` is the result over no elements."""
     folding = np.frompyfunc(combine, 2, 1)
 
     def rule(step: Step, a: np.ndarray) -> Values:
         rows = _last(a, step.params["axes"])
         if not is_real(a):
-            out = np.array([_folded_integers(combine, row, empty) for row in rows.reshape(-1, rows.shape[-1])])
-            return (out.reshape(rows.shape[:-1]).astype(step.out_avals[0].dtype),)
+            return (np.asarray(exact(rows, axis=-1), dtype=step.out_avals[0].dtype),)
         if rows.shape[-1] == 0:
             return (np.broadcast_to(balls(empty), rows.shape[:-1]).copy(),)
         return (as_array(folding.reduce(rows, axis=-1)),)
 
     return rule
-
-
-def _folded_integers(combine: Callable[[Any, Any], Any], row: np.ndarray, empty: float) -> int:
-    total = None
-    for item in row:
-        total = int(item) if total is None else combine(arb(total), arb(int(item))).unique_fmpz()
-    return int(empty) if total is None else int(total)
 
 
 def _last(a: np.ndarray, axes: Sequence[int]) -> np.ndarray:
@@ -59,15 +51,15 @@ def reduce_or(step: Step, a: np.ndarray) -> Values:
     return (np.where(yes, YES, np.where(unknown, UNDECIDED, NO)).astype(np.int8),)
 
 
-def running(combine: Callable[[Any, Any], Any]) -> Rule:
-    """Rule of a running reduction along one axis."""
+def running(combine: Callable[[Any, Any], Any], exact: np.ufunc) -> Rule:
+    """Rule of a running reduction along one axis; `exact` accumulates integers."""
     folding = np.frompyfunc(combine, 2, 1)
 
     def rule(step: Step, a: np.ndarray) -> Values:
         axis, back = step.params["axis"], slice(None, None, -1 if step.params["reverse"] else 1)
-        run = np.moveaxis(a, axis, 0)[back].astype(object)
-        out = np.moveaxis(folding.accumulate(run, axis=0)[back], 0, axis)
-        return (out if is_real(a) else out.astype(a.dtype),)
+        run = np.moveaxis(a, axis, 0)[back]
+        out = folding.accumulate(run, axis=0) if is_real(a) else exact.accumulate(run, axis=0)
+        return (np.moveaxis(out[back], 0, axis).astype(a.dtype),)
 
     return rule
 
@@ -140,6 +132,8 @@ def ordered(step: Step, *operands: np.ndarray) -> Values:
     """``sort`` along one axis by one key, where the order is certain."""
     axis, keys = step.params["dimension"], operands[0]
     if not is_real(keys):
+        if step.params["num_keys"] > 1:
+            raise Undecided(f"'sort' at {step.place} orders integers by several keys, which has no rule")
         order = np.argsort(keys, axis=axis, kind="stable")
         return [np.take_along_axis(operand, order, axis) for operand in operands]
     rows = np.moveaxis(keys, axis, -1)
@@ -179,18 +173,18 @@ def _refused(name: str) -> Rule:
 
 
 RULES: dict[str, Rule] = {
-    "reduce_sum": reduce(operator.add, 0.0),
-    "reduce_prod": reduce(operator.mul, 1.0),
-    "reduce_max": reduce(arb.max, -np.inf),
-    "reduce_min": reduce(arb.min, np.inf),
+    "reduce_sum": reduce(operator.add, np.sum, 0.0),
+    "reduce_prod": reduce(operator.mul, np.prod, 1.0),
+    "reduce_max": reduce(arb.max, np.max, -np.inf),
+    "reduce_min": reduce(arb.min, np.min, np.inf),
     "reduce_and": reduce_and,
     "reduce_or": reduce_or,
     "argmax": arg_extreme(True),
     "argmin": arg_extreme(False),
-    "cumsum": running(operator.add),
-    "cumprod": running(operator.mul),
-    "cummax": running(lambda a, b: a.max(b)),
-    "cummin": running(lambda a, b: a.min(b)),
+    "cumsum": running(operator.add, np.add),
+    "cumprod": running(operator.mul, np.multiply),
+    "cummax": running(arb.max, np.maximum),
+    "cummin": running(arb.min, np.minimum),
     "dot_general": contract,
     "sort": ordered,
 }

@@ -84,11 +84,13 @@ def verify(functions: Functions, witness: Witness) -> Verified:
 
 def _verified(functions: Functions, witness: Witness) -> Verified:
     flat = functions.flat
+    _well_formed(flat, witness)
     system = System(functions, witness.active)
     if not np.all(witness.wide >= witness.radius) or not np.all(witness.radius > 0):
         raise Undecided("the radii of the witness must be positive, the wide ones at least as large")
     at_middle = system.at(witness.middle)
     small, curved, Y = _tested(system, witness.middle, witness.radius, at_middle, None)
+    # `curved` holds on all of [middle ± radius], `small` is what the test left of it.
     point = system.at(small)
     x, y, z = _spread(system, small, point)
     if witness.exact:
@@ -98,6 +100,8 @@ def _verified(functions: Functions, witness: Witness) -> Verified:
                 "the point is claimed to be exact, but its derivatives or multipliers are not exactly known"
             )
         y, z = found
+        if not all(box.contains(a) for box, a in zip(small[system.free.size :], y[system.rows], strict=True)):
+            raise Undecided("the multipliers of the exact point lie outside the box")
         x, point = system.spread(witness.middle)[0], at_middle
     touching = _inside_limits(system, x, point)
     implied(system, witness.active.dropped, curved)
@@ -120,6 +124,22 @@ def _verified(functions: Functions, witness: Witness) -> Verified:
     if why_global:
         theorems.append(GLOBAL_MINIMUM)
     return Verified(tuple(theorems), x, y, z, point.values[0], alone, names, shortfall, why_global)
+
+
+def _well_formed(flat: FlatProblem, witness: Witness) -> None:
+    """Every limit of the active set exists, is named once, and has side 0 exactly where its two ends are equal."""
+    active = witness.active
+    for limits, lower, upper in (
+        ((*active.rows, *active.dropped), flat.row_lower, flat.row_upper),
+        (active.bounds, flat.lower, flat.upper),
+    ):
+        indices = [limit.index for limit in limits]
+        if len(set(indices)) < len(indices) or not all(0 <= index < lower.size for index in indices):
+            raise Undecided("the active set of the witness names a limit twice, or one that there is not")
+        for index, side in limits:
+            both = lower[index] == upper[index]
+            if side not in (-1, 0, 1) or (side == 0) != both or not np.isfinite((lower, upper)[side >= 0][index]):
+                raise Undecided(f"the active set of the witness has side {side} for a limit of another kind")
 
 
 def _tested(

@@ -7,7 +7,7 @@ A KKT point of a convex problem is a global minimum ([NW06], section 12.9). The 
 import numpy as np
 from flint import fmpq
 
-from karush.arithmetic.ball_numbers import balls
+from karush.arithmetic.ball_numbers import Undecided, balls
 from karush.jaxprs.degree import AFFINE, QUADRATIC, degrees
 from karush.proofs.definite import positive_definite
 from karush.proofs.functions import Functions
@@ -15,6 +15,13 @@ from karush.proofs.functions import Functions
 
 def why_convex(functions: Functions) -> str:
     """Why the problem is convex, in words; empty if that is not proved."""
+    try:
+        return _why(functions)
+    except Undecided:
+        return ""
+
+
+def _why(functions: Functions) -> str:
     flat = functions.flat
     value, rows = degrees(flat.closed_jaxpr)
     upper, lower = np.isfinite(flat.row_upper), np.isfinite(flat.row_lower)
@@ -31,7 +38,7 @@ def why_convex(functions: Functions) -> str:
 
 
 def _hessian(functions: Functions, index: int) -> np.ndarray:
-    """Constant Hessian of f (index 0) or of a row, quadratic."""
+    """Constant Hessian of f (index 0) or of a row, which is quadratic, so that any point will do."""
     weights = np.zeros(1 + functions.flat.m)
     weights[index] = 1.0
     _, _, hessian = functions.second(np.zeros(functions.flat.n), weights)

@@ -11,7 +11,7 @@ from karush.proofs.proof_file import write
 
 TRUSTED = (
     "python-flint and Arb: that every ball holds the exact result",
-    "karush's walker and its rules for balls (karush.arithmetic), some 900 lines",
+    "karush's walker and its rules for balls (karush.arithmetic), some 1300 lines",
     "JAX: that the traced program is the user's function, and that its derivatives of primitives are right",
     "Python, NumPy's moving of array elements, and the machine",
 )
@@ -95,7 +95,7 @@ class Proof:
             ]
             lines += [f"  dropped      {name}: {why}" for name, why in self.dropped]
         if self.reason:
-            lines.append(f"  {'not more    ' if self.theorems else 'undecided   '} {self.reason}")
+            lines.append(f"  {'not more' if self.theorems else 'undecided':<12} {self.reason}")
         lines += [f"  trusted      {item}" for item in self.trusted]
         return "\n".join(lines)
 
