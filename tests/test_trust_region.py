@@ -107,7 +107,7 @@ def test_a_bounded_step_stays_in_the_box_and_lowers_the_model():
 
     def step(g, H):
         def on_face(slope, free, radius):
-            both = free & free[:, None]
+            both = free[None, :] & free[:, None]
             return exact_step(slope, jnp.where(both, H, jnp.eye(5)), radius)
 
         return bounded_step(g, lambda v: H @ v, box, 10.0, on_face)

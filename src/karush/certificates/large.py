@@ -47,14 +47,14 @@ def large_case(
     u = x / scaled.scales.x
     gradient = raw.gradient / scaled.bound_price
     to_lower, to_upper = u - scaled.lower, scaled.upper - u
-    curved: Curved = raw.hessian  # type: ignore[assignment]
+    curved: Curved = raw.hessian
     point = Point(
         u=u,
         y=np.zeros(0),
         value=raw.value / scaled.scales.f,
         gradient=gradient,
         jacobian=raw.jacobian,
-        hessian=curved.in_units(scaled.scales.x, scaled.scales.f),  # type: ignore[arg-type]
+        hessian=curved.in_units(scaled.scales.x, scaled.scales.f),
         rows=np.zeros(0),
         to_lower=to_lower,
         to_upper=to_upper,
@@ -122,7 +122,7 @@ def _active_bounds(case: Case) -> ActiveSet:
     if not chosen.size:
         return ActiveSet(strong, weak, np.inf, 0)
     leftover = max(float(kkt.residual.max()), SLOPE_ROUNDING * float(kkt.terms.max()))
-    curved: Curved = point.hessian  # type: ignore[assignment]
+    curved: Curved = point.hessian
     floor = RATIO * distance[chosen] + MULTIPLIER * leftover + PUSH * curved.norm
     ratio = np.abs(kkt.multipliers[chosen]) / np.maximum(floor, TINY)
     least = int(ratio.argmin())
@@ -132,7 +132,7 @@ def _active_bounds(case: Case) -> ActiveSet:
 
 def _second(case: Case, analysis: Analysis | None, active: ActiveSet) -> Certificate:
     """Convexity, else curvature on the free variables."""
-    curved: Curved = case.point.hessian  # type: ignore[assignment]
+    curved: Curved = case.point.hessian
     tol, free = case.evidence.tol, ~active.strong
     if analysis is not None and analysis.degree <= QUADRATIC:
         everywhere = spectrum(curved, np.ones(free.size, dtype=bool))
@@ -186,7 +186,7 @@ def _keeps_curvature(case: Case, found: Spectrum, free: np.ndarray) -> Neighbour
     if not free.any():
         return Neighbourhood(True, 0.0, 0.0, 0.0)
     point, scaled = case.point, case.scaled
-    curved: Curved = point.hessian  # type: ignore[assignment]
+    curved: Curved = point.hessian
     slope = np.where(free, point.slope + case.kkt.multipliers, 0.0)
     newton = -_solved(curved, found, free, slope)
     decrease = -0.5 * float(slope @ newton)
@@ -201,7 +201,7 @@ def _keeps_curvature(case: Case, found: Spectrum, free: np.ndarray) -> Neighbour
         if not model > 0:
             continue
         secant = float(d @ (there.gradient / scaled.bound_price - point.slope))
-        moved: Curved = there.hessian.in_units(scaled.scales.x, scaled.scales.f)  # type: ignore[attr-defined]
+        moved: Curved = there.hessian.in_units(scaled.scales.x, scaled.scales.f)
         loss = _loss(curved, moved, found, free)
         change = max(abs(secant - model) / model, loss)
         worst = min(worst, change) if math.isfinite(change) else worst

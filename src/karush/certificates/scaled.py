@@ -5,7 +5,7 @@ Rows and bounds are one list of k = m + n limited quantities ``(c(u), u)`` with 
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,8 @@ class Point(NamedTuple):
     """(n,)"""
     jacobian: np.ndarray
     """(m, n)"""
-    hessian: np.ndarray
-    """(n, n)"""
+    hessian: Any
+    """(n, n); of a large problem a `Curved`, which multiplies by ``@``"""
     rows: np.ndarray
     """(m,) c"""
     to_lower: np.ndarray

@@ -133,7 +133,6 @@ def _by_products(curved: Curved, free: np.ndarray) -> Spectrum:
     least, below, error = np.nan, -np.inf, np.inf
     while alpha.size < STEPS:
         carry, found = curved.lanczos(free, carry)
-        found = np.asarray(found)
         if not np.all(np.isfinite(found)):
             return Spectrum(np.nan, -np.inf, np.inf, np.zeros(free.size), "a product with the Hessian is not finite")
         alpha, beta = np.append(alpha, found[:, 0]), np.append(beta, found[:, 1])

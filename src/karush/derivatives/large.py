@@ -48,7 +48,8 @@ class Curved:
 
     def lanczos(self, free: np.ndarray, carry: tuple[Any, Any, Any]) -> tuple[tuple[Any, Any, Any], np.ndarray]:
         """LANCZOS_STEPS steps on the variables `free` (n,) bool from ``(q before, q, β)``; α and β of each (k, 2)."""
-        return self.evaluator.run(self.evaluator.lanczos, self.x, self.scale, self.unit, free, carry)
+        carry, found = self.evaluator.run(self.evaluator.lanczos, self.x, self.scale, self.unit, free, carry)
+        return carry, np.asarray(found)
 
     def solve(self, free: np.ndarray, right: np.ndarray) -> np.ndarray:
         """H⁻¹ `right` on the variables `free`, by conjugate gradients to a rough residual; H positive definite."""
@@ -184,8 +185,7 @@ class LargeEvaluator(Evaluator):
             self.calls += 1
             packed = self._run(self._first, x)
             empty = np.zeros((0, self.n))
-            curved: Any = Curved(self, np.array(x))
-            self._last = key, Evaluation(float(packed[0]), packed[1:], np.zeros(0), empty, curved)
+            self._last = key, Evaluation(float(packed[0]), packed[1:], np.zeros(0), empty, Curved(self, np.array(x)))
         return self._last[1]
 
     def values(self, x: np.ndarray) -> tuple[float, np.ndarray]:

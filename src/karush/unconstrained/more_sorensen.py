@@ -20,7 +20,7 @@ from jax import lax
 from karush.unconstrained.trust_region import EPS
 
 CONVEX = 16.0
-"""H counts as positive semidefinite if H + CONVEX n ε ‖H‖ I is definite, as in the certificate"""
+"""H counts as positive semidefinite if its least eigenvalue is above −CONVEX n ε ‖H‖, as in the certificate"""
 ON_SPHERE = 1e-6
 """relative error of ‖p‖ = Δ"""
 SECULAR_STEPS = 50
@@ -29,18 +29,30 @@ SECULAR_STEPS = 50
 
 def exact_step(g: Any, H: Any, radius: Any) -> tuple[Any, Any]:
     """The minimum p (n,) of the model of gradient g (n,) and Hessian H (n, n), and whether H is convex."""
-    n = g.size
-    shift = CONVEX * n * EPS * jnp.sqrt(jnp.sum(H * H))
-    factor = lax.linalg.cholesky(H + shift * jnp.eye(n), symmetrize_input=False)
-    convex = jnp.all(jnp.isfinite(jnp.diagonal(factor)))
+    newton, definite = newton_step(g, H)
+    inside = definite & (jnp.vdot(newton, newton) <= radius**2)
+    return lax.cond(inside, lambda: (newton, jnp.asarray(True)), lambda: on_sphere(g, H, radius))
+
+
+def newton_step(g: Any, H: Any) -> tuple[Any, Any]:
+    """``−H⁻¹ g`` (n,) by Cholesky, and whether H is positive definite; no number otherwise."""
+    factor = lax.linalg.cholesky(H, symmetrize_input=False)
+    definite = jnp.all(jnp.isfinite(jnp.diagonal(factor)))
     half = lax.linalg.triangular_solve(factor, -g[:, None], left_side=True, lower=True)
     newton = lax.linalg.triangular_solve(factor, half, left_side=True, lower=True, transpose_a=True)[:, 0]
-    inside = convex & (jnp.vdot(newton, newton) <= radius**2)
-    return lax.cond(inside, lambda: newton, lambda: on_sphere(g, H, radius)), convex
+    return newton, definite
 
 
-def on_sphere(g: Any, H: Any, radius: Any) -> Any:
-    """p (n,) with ``‖p‖ = Δ`` for an H that is indefinite, or whose Newton step is longer than Δ."""
+def rounding_of(H: Any) -> Any:
+    """What the eigenvalues of H (n, n) cannot be told from."""
+    return CONVEX * H.shape[0] * EPS * jnp.sqrt(jnp.sum(H * H))
+
+
+def on_sphere(g: Any, H: Any, radius: Any) -> tuple[Any, Any]:
+    """p (n,) with ``‖p‖ = Δ`` for an H that is not definite, or whose Newton step is longer than Δ; whether convex.
+
+    A p inside the ball comes of an H that is singular and otherwise convex.
+    """
     d, vectors = jnp.linalg.eigh(H, symmetrize_input=False)
     gamma = g @ vectors
     size = jnp.maximum(jnp.maximum(jnp.abs(d[0]), jnp.abs(d[-1])), jnp.sqrt(jnp.vdot(gamma, gamma)) / radius)
@@ -72,4 +84,4 @@ def on_sphere(g: Any, H: Any, radius: Any) -> Any:
     missing = jnp.sqrt(jnp.maximum(radius**2 - jnp.vdot(short, short), 0.0))
     along = jnp.where(gamma[0] > 0, -missing, missing)
     completed = short + jnp.where(d[0] < 0, along, 0.0) * jax.nn.one_hot(0, d.size, dtype=d.dtype)
-    return vectors @ jnp.where(hard, completed, regular)
+    return vectors @ jnp.where(hard, completed, regular), d[0] >= -rounding_of(H)

@@ -1,0 +1,131 @@
+"""Problems of many variables: memory, and a certificate by factors or products that equals the small one."""
+
+import tracemalloc
+from functools import cache
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import karush
+from karush.certificates import judge
+from karush.certificates.spectrum import spectrum
+from karush.derivatives import large
+from karush.derivatives.evaluator import Evaluator
+from karush.derivatives.large import LargeEvaluator
+
+N = 200
+"""sparse enough for factors, small enough for eigenvalues"""
+MANY = 200_000
+ONE_MATRIX = 8 * MANY**2
+
+
+def chained(x):
+    return jnp.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+
+
+def wells(x):
+    return jnp.sum(x**4 - x**2) + jnp.sum((x[1:] - x[:-1]) ** 2)
+
+
+@cache
+def prepared(name: str) -> karush.Prepared:
+    start = np.resize([1.3, 0.7, 0.8, 1.9, 1.2], N)
+    problems = {
+        "chained": lambda: karush.Problem(chained, start),
+        "bounded": lambda: karush.Problem(chained, start, bounds=(None, np.where(np.arange(N) % 3, np.inf, 0.5))),
+        "wells": lambda: karush.Problem(wells, start),
+        "quadratic": lambda: karush.Problem(lambda x: jnp.sum((x - 1.0) ** 2), start),
+        "flat": lambda: karush.Problem(lambda x: jnp.sum((x - 1.0) ** 4), start),
+    }
+    return karush.prepare(problems[name]())
+
+
+def without_pattern(prepared: karush.Prepared) -> LargeEvaluator:
+    """The evaluator of a problem whose products are all that is known."""
+    evaluator = LargeEvaluator(prepared.parts.flat.closed_jaxpr, prepared.parts.evaluator.param_leaves)
+    evaluator.__dict__["pattern"] = None
+    return evaluator
+
+
+def points(name: str) -> list[np.ndarray]:
+    """A minimum, a point nearby, a stationary point that is none."""
+    x = prepared(name).solve().x_flat
+    return [x, prepared(name).parts.flat.projected(x + 1e-3), np.zeros(N)]
+
+
+@pytest.mark.parametrize("name", ["chained", "bounded", "wells", "quadratic", "flat"])
+def test_the_verdict_by_factors_is_the_verdict_by_eigenvalues(name):
+    parts = prepared(name).parts
+    assert isinstance(parts.evaluator, LargeEvaluator)
+    dense = Evaluator(parts.flat.closed_jaxpr, parts.evaluator.param_leaves, 0)
+    for x in points(name):
+        by_factors = parts.judged(x, None, None, 1e-8)
+        by_eigenvalues = judge(parts.flat, dense, x, analysis=parts.analysis, scales=parts.scales)
+        assert by_factors.verdict is by_eigenvalues.verdict
+        ours, theirs = ({e.name: e.value for e in c.entries} for c in (by_factors, by_eigenvalues))
+        for entry in ("stationarity", "complementarity", "dual sign"):
+            assert ours[entry] == pytest.approx(theirs[entry], rel=1e-6, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", ["chained", "wells", "quadratic"])
+def test_the_verdict_by_products_is_the_verdict_by_factors(name):
+    parts = prepared(name).parts
+    evaluator = without_pattern(prepared(name))
+    for x in points(name):
+        by_products = judge(parts.flat, evaluator, x, analysis=parts.analysis, scales=parts.scales)
+        assert by_products.verdict is parts.judged(x, None, None, 1e-8).verdict
+
+
+def test_the_least_curvature_is_the_least_eigenvalue():
+    parts = prepared("chained").parts
+    x, free = np.ones(N), np.arange(N) % 5 > 0
+    dense = np.asarray(parts.evaluator(x, np.zeros(0)).hessian)
+    exact = float(np.linalg.eigvalsh(dense[np.ix_(free, free)])[0])
+    for evaluator in (parts.evaluator, without_pattern(prepared("chained"))):
+        found = spectrum(evaluator(x, np.zeros(0)).hessian, free)
+        assert found.below <= exact <= found.least * (1.0 + 1e-6)
+        assert found.least == pytest.approx(exact, rel=1e-2)
+
+
+def test_a_negative_eigenvalue_comes_with_its_direction():
+    x, free = np.zeros(N), np.ones(N, dtype=bool)
+    for evaluator in (prepared("wells").parts.evaluator, without_pattern(prepared("wells"))):
+        curved = evaluator(x, np.zeros(0)).hessian
+        found = spectrum(curved, free)
+        assert not found.positive
+        assert found.vector @ (curved @ found.vector) == pytest.approx(found.least, rel=1e-6)
+        assert found.least < 0
+
+
+def test_a_perturbed_multiplier_and_a_nan_are_refused():
+    parts = prepared("bounded").parts
+    result = prepared("bounded").solve()
+    assert result.success
+    inside = np.where(np.isfinite(parts.flat.upper), 0.0, 1e-3)
+    assert parts.judged(result.x_flat + inside, None, result.z_flat, 1e-8).verdict is karush.Verdict.NOT_STATIONARY
+    assert parts.judged(result.x_flat * np.nan, None, None, 1e-8).verdict is karush.Verdict.UNDECIDED
+    assert parts.judged(result.x_flat + 1.0, None, None, 1e-8).verdict is karush.Verdict.NOT_STATIONARY
+
+
+def test_a_promise_of_convexity_is_recorded_as_assumed():
+    problem = karush.Problem(lambda x: jnp.sum((x - 1.0) ** 4), np.zeros(N), convex=True)
+    result = karush.minimize(problem)
+    assert result.certificate.verdict is karush.Verdict.GLOBAL_MINIMUM
+    assert result.certificate.assumed == ("convex",)
+
+
+def test_many_variables_take_no_memory_of_order_n_squared(monkeypatch):
+    monkeypatch.setattr(large, "PATTERN_UP_TO", 1000)
+
+    def bowl(x):
+        return jnp.sum((1.0 + jnp.cos(jnp.arange(x.size)) ** 2) * (x - 1.0) ** 2) + jnp.sum((x[1:] - x[:-1]) ** 4)
+
+    tracemalloc.start()
+    result = karush.minimize(bowl, np.zeros(MANY))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result.method == "newton-cg"
+    assert result.certificate.verdict is karush.Verdict.LOCAL_MINIMUM
+    assert "Lanczos" in str(result.certificate.entries)
+    assert peak < ONE_MATRIX / 100
