@@ -45,8 +45,8 @@ class Evaluation(NamedTuple):
     """(m,)"""
     jacobian: np.ndarray
     """(m, n)"""
-    hessian: np.ndarray
-    """(n, n) of σ f + yᵀc"""
+    hessian: Any
+    """(n, n) of σ f + yᵀc; of a large problem a `Curved`, which multiplies by ``@``"""
 
 
 class SparseEvaluation(NamedTuple):
