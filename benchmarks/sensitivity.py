@@ -248,6 +248,8 @@ def run(names: list[str]) -> Iterator[dict]:
             while left:
                 ready, _, _ = select.select([worker.stdout], [], [], TIME_LIMIT)
                 line = worker.stdout.readline() if ready else ""
+                if line and not line.startswith("{"):
+                    continue  # what a library has printed
                 name = left.pop(0)
                 if not line:
                     worker.kill()
