@@ -39,7 +39,7 @@ def prepared(name: str) -> karush.Prepared:
         "quadratic": lambda: karush.Problem(lambda x: jnp.sum(bowl * (x - 1.0) ** 2), np.zeros(4)),
         "saddle": lambda: karush.Problem(lambda x: x[0] ** 4 - x[0] ** 2 + x[1] ** 2, np.array([0.0, 1.0])),
         "logarithm": lambda: karush.Problem(lambda x: x[0] - jnp.log(x[0]) + x[1] ** 2, np.array([20.0, 1.0])),
-        "linear": lambda: karush.Problem(lambda x: x[0] + x[1] ** 2, np.array([1.0, 1.0])),
+        "falling": lambda: karush.Problem(lambda x: x[1] ** 2 - x[0] ** 2, np.array([1.0, 1.0])),
         "no value": lambda: karush.Problem(lambda x: jnp.log(x[0]) + x[1] ** 2, np.array([-1.0, 1.0])),
     }
     return karush.prepare(problems[name]())
@@ -189,7 +189,7 @@ def test_each_status_is_reached_on_purpose():
     assert ask(method="newton", max_iterations=2).status is karush.Status.ITERATION_LIMIT
     assert ask(method="newton", time_limit=1e-9).status is karush.Status.TIME_LIMIT
     assert ask(method="newton", callback=lambda row: row["iteration"] == 3).status is karush.Status.STOPPED
-    assert prepared("linear").solve(method="newton").status is karush.Status.UNBOUNDED
+    assert prepared("falling").solve(method="newton").status is karush.Status.UNBOUNDED
     assert prepared("no value").solve(method="newton").status is karush.Status.EVALUATION_FAILED
 
 
