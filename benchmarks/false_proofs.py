@@ -28,9 +28,29 @@ from karush.proofs.proof import Proof
 from karush.proofs.proof_file import claims, read_witness
 from karush.proofs.system import Limit
 
-NAMES = """HS1 HS3 HS6 HS7 HS10 HS11 HS12 HS14 HS15
-HS18 HS21 HS24 HS29 HS33 HS35 HS39 HS40 HS43 HS65 HS71 HS76
-""".split()
+NAMES = [
+    "HS1",
+    "HS3",
+    "HS6",
+    "HS7",
+    "HS10",
+    "HS11",
+    "HS12",
+    "HS14",
+    "HS15",
+    "HS18",
+    "HS21",
+    "HS24",
+    "HS29",
+    "HS33",
+    "HS35",
+    "HS39",
+    "HS40",
+    "HS43",
+    "HS65",
+    "HS71",
+    "HS76",
+]
 SADDLES = {
     "saddle": (lambda x: x[0] ** 2 - x[1] ** 2, [0.0, 0.0], (-1.0, 1.0)),
     "maximum": (lambda x: -jax.numpy.cosh(x[0]) - x[1] ** 2, [0.0, 0.0], None),
@@ -175,7 +195,7 @@ def tampered(witness: Witness, flat: object, random: np.random.Generator) -> tup
     if kind == "bound out" and active.bounds:
         out = int(random.integers(len(active.bounds)))
         index, side = active.bounds[out]
-        place = index - sum(limit.index < index for limit in active.bounds)
+        place = index - sum(limit.at < index for limit in active.bounds)
         at = flat.upper[index] if side >= 0 else flat.lower[index]
         cut = {key: np.insert(getattr(witness, key), place, 1e-12) for key in ("radius", "wide")}
         middle = np.insert(witness.middle, place, balls(at).item())

@@ -212,3 +212,22 @@ def test_ends_are_rounded_outward():
 
 def test_smooth_rules_cover_the_same_primitives():
     assert SMOOTH_RULES.keys() == RULES.keys()
+
+
+def test_rounding_takes_halves_to_even_or_away_from_zero_as_jax_does():
+    numbers = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4, -2.6])
+    for method in (lax.RoundingMethod.TO_NEAREST_EVEN, lax.RoundingMethod.AWAY_FROM_ZERO):
+        (found,) = traced(lambda x, method=method: lax.round(x, method), numbers)(numbers)
+        with float64():
+            assert np.array_equal(lowers(found), np.asarray(lax.round(jnp.asarray(numbers), method)))
+
+
+def test_integers_follow_numpy_exactly():
+    def function(x):
+        k = jnp.arange(5)
+        order = jnp.argsort(k[::-1]) + jnp.cumsum(k) % 3 + jnp.maximum(k, 2) * (k.max() - k.min()) // 2
+        return x[order % 3] * order
+
+    (found,) = traced(function, np.ones(3))(np.array([1.0, 2.0, 4.0]))
+    with float64():
+        assert np.array_equal(lowers(found), np.asarray(function(jnp.array([1.0, 2.0, 4.0]))))

@@ -57,10 +57,7 @@ def prove(
     -----
     Computes in ball arithmetic, and in float64 for the search, by a local switch.
     """
-    if isinstance(precision, bool) or not isinstance(precision, int) or precision < LEAST_PRECISION:
-        raise OptionError(f"precision is {precision!r}; give a number of bits, {LEAST_PRECISION} or more")
-    if time_limit is not None and not time_limit > 0:
-        raise OptionError(f"time_limit is {time_limit!r}; give positive seconds, or None")
+    _require_sensible(precision, time_limit)
     prepared = problem if isinstance(problem, Prepared) else Prepared(problem)
     parts = prepared.parts
     flat = parts.flat
@@ -71,7 +68,8 @@ def prove(
     else:
         at = flat.door.ravel(x, "x")
     certificate = parts.judged(at, y, z, TOLERANCE)
-    found = certificate.multipliers if multipliers is None else (y, certificate.multipliers[1] if z is None else z)
+    estimated = certificate.multipliers
+    found = estimated if y is None or multipliers is None else (y, estimated[1] if z is None else z)
     rows = parts.evaluator(flat.projected(at), np.zeros(flat.m)).rows
     functions = Functions(flat, precision)
     return prove_flat(
@@ -84,6 +82,13 @@ def prove(
         time_limit=time_limit,
         name=parts.problem.name,
     )
+
+
+def _require_sensible(precision: int, time_limit: float | None) -> None:
+    if isinstance(precision, bool) or not isinstance(precision, int) or precision < LEAST_PRECISION:
+        raise OptionError(f"precision is {precision!r}; give a number of bits, {LEAST_PRECISION} or more")
+    if time_limit is not None and not time_limit > 0:
+        raise OptionError(f"time_limit is {time_limit!r}; give positive seconds, or None")
 
 
 __all__ = ["prove"]

@@ -139,7 +139,7 @@ def _round(a: arb, method: int) -> arb:
     if whole and a.is_exact():
         if method == 0:
             return below if a > 0 else above
-        return below if int(below.unique_fmpz()) % 2 == 0 else above
+        return below if (below / 2).is_integer() else above
     return below.union(above)
 
 

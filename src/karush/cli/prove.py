@@ -63,8 +63,7 @@ def prove(
                 given = read_point(at, problem)
                 point, multipliers = given.x, given.multipliers
             proof = prove_point(prepared, point, multipliers, precision=precision, time_limit=time_limit)
-    document = {**proof.document, "source": file} if proof.proved else {"schema": SCHEMA, "source": file}
-    document["report"] = report(proof)
+    document: dict[str, Any] = {"schema": SCHEMA, **proof.document, "source": file, "report": report(proof)}
     if output is not None:
         write(document, output)
     print(json_text.dumps(document, indent=1) if json else proof)

@@ -133,7 +133,7 @@ def _well_formed(flat: FlatProblem, witness: Witness) -> None:
         ((*active.rows, *active.dropped), flat.row_lower, flat.row_upper),
         (active.bounds, flat.lower, flat.upper),
     ):
-        indices = [limit.index for limit in limits]
+        indices = [limit.at for limit in limits]
         if len(set(indices)) < len(indices) or not all(0 <= index < lower.size for index in indices):
             raise Undecided("the active set of the witness names a limit twice, or one that there is not")
         for index, side in limits:
@@ -168,7 +168,7 @@ def _spread(system: System, u: np.ndarray, point: Point) -> tuple[np.ndarray, np
 def _inside_limits(system: System, x: np.ndarray, point: Point) -> tuple[str, ...]:
     """Check that the limits outside the active set hold on the box; names of those that hold with exact equality."""
     flat, active = system.flat, system.active
-    known = {limit.index for limit in (*active.rows, *active.dropped)}
+    known = {limit.at for limit in (*active.rows, *active.dropped)}
     rest = [i for i in range(flat.m) if i not in known]
     return _inside(point.values[1:], rest, flat.row_lower, flat.row_upper, flat.row_names) + _inside(
         x, list(system.free), flat.lower, flat.upper, flat.variable_names
@@ -207,10 +207,8 @@ def _signs(system: System, y: np.ndarray, z: np.ndarray) -> frozenset[Key]:
 
 def _inequalities(system: System, y: np.ndarray, z: np.ndarray) -> list[tuple[Key, arb]]:
     """Multipliers of the active inequalities, with the sign that makes them >= 0."""
-    rows = [(("row", limit.index), y[limit.index] * limit.side) for limit in system.active.rows if limit.side]
-    return rows + [
-        (("bound", limit.index), z[limit.index] * limit.side) for limit in system.active.bounds if limit.side
-    ]
+    rows = [(("row", limit.at), y[limit.at] * limit.side) for limit in system.active.rows if limit.side]
+    return rows + [(("bound", limit.at), z[limit.at] * limit.side) for limit in system.active.bounds if limit.side]
 
 
 def _name(flat: FlatProblem, key: Key) -> str:
@@ -233,13 +231,13 @@ def require_strict(system: System, wide: np.ndarray) -> None:
 def _second_order(system: System, curved: Curved, weights: np.ndarray, weak: frozenset[Key]) -> np.ndarray:
     """``H + Jᵀ W J`` on the variables that no bound holds strictly, J the rows that hold strictly."""
     active = system.active
-    loose = [limit.index for limit in active.bounds if ("bound", limit.index) in weak]
+    loose = [limit.at for limit in active.bounds if ("bound", limit.at) in weak]
     variables = np.sort(np.concatenate([system.free, np.array(loose, dtype=int)]))
     matrix = curved.hessian[np.ix_(variables, variables)]
     for limit, weight in zip(active.rows, weights, strict=True):
-        if ("row", limit.index) in weak:
+        if ("row", limit.at) in weak:
             continue
-        gradient = curved.jacobian[1 + limit.index, variables]
+        gradient = curved.jacobian[1 + limit.at, variables]
         matrix = matrix + arb(float(weight)) * gradient[:, None] * gradient[None, :]
     return matrix
 

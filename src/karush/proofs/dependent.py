@@ -17,7 +17,7 @@ def without_dependent(system: System, u: np.ndarray) -> ActiveSet:
     """The active set with affine rows dropped that seem to depend on others; rows with large multipliers are kept."""
     active, flat = system.active, system.flat
     _, row_degrees = degrees(flat.closed_jaxpr)
-    affine = [limit for limit in active.rows if row_degrees[limit.index] <= AFFINE]
+    affine = [limit for limit in active.rows if row_degrees[limit.at] <= AFFINE]
     if len(affine) < 2:
         return active
     y = np.abs(floats(u[system.free.size :]))
@@ -52,14 +52,14 @@ def implied(system: System, dropped: Sequence[Limit], curved: Curved) -> None:
         return
     flat = system.flat
     _, row_degrees = degrees(flat.closed_jaxpr)
-    kept = [limit for limit in system.active.rows if row_degrees[limit.index] <= AFFINE]
+    kept = [limit for limit in system.active.rows if row_degrees[limit.at] <= AFFINE]
     at_held = balls(np.zeros(flat.n))
     at_held[system.held] = balls(system.held_at)
     constants = system.functions.values(at_held)[0][1:]
     lines = {limit: _line(system, limit, curved, constants) for limit in (*kept, *dropped)}
     for limit in dropped:
-        name = flat.row_names[limit.index]
-        if row_degrees[limit.index] > AFFINE:
+        name = flat.row_names[limit.at]
+        if row_degrees[limit.at] > AFFINE:
             raise Undecided(f"{name} is dropped, but is not affine")
         if _rank([lines[other] for other in kept]) != _rank([*[lines[other] for other in kept], lines[limit]]):
             raise Undecided(f"{name} is dropped, but is not implied by the other active constraints")
@@ -68,10 +68,10 @@ def implied(system: System, dropped: Sequence[Limit], curved: Curved) -> None:
 def _line(system: System, limit: Limit, curved: Curved, constants: np.ndarray) -> list:
     """Gradient on the free variables and constant of one row, as exact rational numbers."""
     flat = system.flat
-    at = flat.row_upper[limit.index] if limit.side >= 0 else flat.row_lower[limit.index]
-    entries = [*curved.jacobian[1 + limit.index, system.free], constants[limit.index] - balls(at).item()]
+    at = flat.row_upper[limit.at] if limit.side >= 0 else flat.row_lower[limit.at]
+    entries = [*curved.jacobian[1 + limit.at, system.free], constants[limit.at] - balls(at).item()]
     if not all(entry.is_exact() for entry in entries):
-        raise Undecided(f"the coefficients of {flat.row_names[limit.index]} are not exactly known")
+        raise Undecided(f"the coefficients of {flat.row_names[limit.at]} are not exactly known")
     return [entry.fmpq() for entry in entries]
 
 

@@ -79,26 +79,33 @@ def _witness(
     deadline: float,
 ) -> Witness:
     active = search.limits_near(functions.flat, (rows, x), multipliers, scales)
-    y = multipliers[0]
-    seen: list[ActiveSet] = []
-    for _ in range(search.ACTIVE_SET_ROUNDS):
-        system = System(functions, active)
-        u = balls(np.concatenate([x[system.free], y[system.rows]]))
-        fewer = without_dependent(system, u)
-        if fewer != active:
-            active, system = fewer, System(functions, fewer)
-            u = balls(np.concatenate([x[system.free], y[system.rows]]))
-        polished = search.polish(system, u)
-        seen.append(active)
+    polished = _polished(functions, active, x, multipliers[0])
+    seen = [active]
+    while len(seen) < search.ACTIVE_SET_ROUNDS:
         other = search.adapted(polished)
         if other is None or other in seen:
             break
-        active = other
+        seen.append(other)
+        polished = _polished(functions, other, x, multipliers[0])
     small = search.small_radius(polished)
     wide = search.wide_radius(polished, small, deadline)
     weights = search.second_order_weights(polished)
     exact = search.exactly(polished)
+    active = polished.system.active
     return Witness(active, polished.u if exact is None else exact, small, wide, weights, exact is not None)
+
+
+def _polished(functions: Functions, active: ActiveSet, x: np.ndarray, y: np.ndarray) -> search.Polished:
+    """The zero of the system of `active`, without rows that others imply, near x and y."""
+    system = System(functions, active)
+    fewer = without_dependent(system, _unknowns(system, x, y))
+    if fewer != active:
+        system = System(functions, fewer)
+    return search.polish(system, _unknowns(system, x, y))
+
+
+def _unknowns(system: System, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return balls(np.concatenate([x[system.free], y[system.rows]]))
 
 
 def _near(flat: FlatProblem, x: np.ndarray, given: tuple[np.ndarray, np.ndarray] | None, verified: Verified) -> None:
@@ -148,9 +155,7 @@ def _proof(functions: Functions, x: np.ndarray, witness: Witness, verified: Veri
         multipliers=_multipliers(flat, verified, sign),
         distance=distance,
         active=active,
-        dropped=tuple(
-            (flat.row_names[limit.index], "the other active rows imply it") for limit in witness.active.dropped
-        ),
+        dropped=tuple((flat.row_names[limit.at], "the other active rows imply it") for limit in witness.active.dropped),
         reason=verified.shortfall,
         why_global=verified.why_global,
         precision=functions.precision,

@@ -131,17 +131,18 @@ def adapted(polished: Polished) -> ActiveSet | None:
     rows, z = floats(point.values)[1:], -floats(point.gradient)
     noise = 2.0 ** (NOISE_BITS - system.functions.precision)
     least = noise * max(1.0, float(np.max(np.abs(weights))))
-    wrong_rows = [limit for limit in active.rows if limit.side and limit.side * weights[1 + limit.index] <= least]
-    wrong_bounds = [limit for limit in active.bounds if limit.side * z[limit.index] < -least]
+    wrong_rows = [limit for limit in active.rows if limit.side and limit.side * weights[1 + limit.at] <= least]
+    wrong_bounds = [limit for limit in active.bounds if limit.side * z[limit.at] < -least]
     if wrong_rows or wrong_bounds:
         return replace(
             active,
-            rows=tuple(limit for limit in active.rows if limit not in wrong_rows),
+            rows=(*[limit for limit in active.rows if limit not in wrong_rows], *active.dropped),
             bounds=tuple(limit for limit in active.bounds if limit not in wrong_bounds),
+            dropped=(),
         )
-    held = {limit.index for limit in (*active.rows, *active.dropped)}
+    held = {limit.at for limit in (*active.rows, *active.dropped)}
     new_rows = _exceeded(rows, flat.row_lower, flat.row_upper, held, noise)
-    new_bounds = _exceeded(x, flat.lower, flat.upper, {limit.index for limit in active.bounds}, noise)
+    new_bounds = _exceeded(x, flat.lower, flat.upper, {limit.at for limit in active.bounds}, noise)
     if not new_rows and not new_bounds:
         return None
     return replace(active, rows=(*active.rows, *new_rows), bounds=(*active.bounds, *new_bounds))

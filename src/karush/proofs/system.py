@@ -20,7 +20,8 @@ from karush.proofs.functions import Functions
 class Limit(NamedTuple):
     """A row or variable that is held at one of its limits."""
 
-    index: int
+    at: int
+    """index of the row or variable"""
     side: int
     """+1 upper, −1 lower, 0 both: an equality or a fixed variable"""
 
@@ -58,11 +59,11 @@ class System:
     def __init__(self, functions: Functions, active: ActiveSet):
         flat = functions.flat
         self.functions, self.flat, self.active = functions, flat, active
-        held = np.array([limit.index for limit in active.bounds], dtype=int)
+        held = np.array([limit.at for limit in active.bounds], dtype=int)
         self.free = np.setdiff1d(np.arange(flat.n), held)
         self.held = held
         self.held_at = np.array([_at(limit, flat.lower, flat.upper) for limit in active.bounds])
-        self.rows = np.array([limit.index for limit in active.rows], dtype=int)
+        self.rows = np.array([limit.at for limit in active.rows], dtype=int)
         self.rows_at = balls([_at(limit, flat.row_lower, flat.row_upper) for limit in active.rows])
 
     @property
@@ -101,7 +102,7 @@ class System:
 
 
 def _at(limit: Limit, lower: np.ndarray, upper: np.ndarray) -> Any:
-    return upper[limit.index] if limit.side >= 0 else lower[limit.index]
+    return upper[limit.at] if limit.side >= 0 else lower[limit.at]
 
 
 __all__ = ["ActiveSet", "Curved", "Limit", "Point", "System"]
