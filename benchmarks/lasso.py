@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +33,7 @@ ASKED = 1e-8
 def cases() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Name -> (A, b): real data, an orthogonal design, correlated columns, more columns than rows."""
     rng = np.random.default_rng(0)
-    data = load_diabetes()
+    data: Any = load_diabetes()
     standard = (data.data - data.data.mean(0)) / data.data.std(0)
     out = {"diabetes": (standard, (data.target - data.target.mean()) / data.target.std())}
     orthogonal = np.linalg.qr(rng.normal(size=(60, 20)))[0] * np.sqrt(60)
@@ -41,8 +42,8 @@ def cases() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     out["correlated 200 x 50"] = (mixed, mixed @ np.where(np.arange(50) < 8, 1.0, 0.0) + 0.5 * rng.normal(size=200))
     wide = rng.normal(size=(60, 120))
     out["wide 60 x 120"] = (wide, wide @ np.where(np.arange(120) < 6, 1.5, 0.0) + 0.3 * rng.normal(size=60))
-    large = rng.normal(size=(600, 300))
-    out["large 600 x 300"] = (large, large @ np.where(np.arange(300) < 20, 1.0, 0.0) + rng.normal(size=600))
+    large = rng.normal(size=(300, 200))
+    out["large 300 x 200"] = (large, large @ np.where(np.arange(200) < 15, 1.0, 0.0) + rng.normal(size=300))
     return out
 
 

@@ -33,7 +33,11 @@ class Factored(Protocol):
     """What `Laplace` needs of H."""
 
     method: str
-    log_det_error: float
+
+    @property
+    def log_det_error(self) -> float:
+        """Standard error of `log_det`; 0 where it is exact."""
+        ...
 
     @property
     def log_det(self) -> float:
@@ -177,7 +181,8 @@ class Products:
         return float(np.std(self._log_dets, ddof=1) / np.sqrt(self.probes))
 
     def solve(self, right: np.ndarray) -> np.ndarray:
-        operator = scipy.sparse.linalg.LinearOperator((self.n, self.n), matvec=self.product, dtype=np.float64)
+        operator: Any = scipy.sparse.linalg.LinearOperator
+        operator = operator((self.n, self.n), matvec=self.product, dtype=np.float64)
         out = np.zeros_like(right)
         for k in range(right.shape[1]):
             out[:, k], failed = scipy.sparse.linalg.cg(operator, right[:, k], rtol=CG_TOLERANCE, maxiter=10 * self.n)

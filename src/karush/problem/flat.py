@@ -14,7 +14,7 @@ from karush.core.pytrees import Door, open_door, ravel_traced
 from karush.problem.bounds import read_bounds
 from karush.problem.constraints import Constraint
 from karush.problem.problem import Problem
-from karush.problem.regularization import Laid, lay_out, split_bounds, split_names
+from karush.problem.regularization import Laid, as_terms, lay_out, split_bounds, split_names
 from karush.problem.typical import read_scales
 
 
@@ -136,7 +136,7 @@ def flatten(problem: Problem) -> FlatProblem:
     lower, upper = read_bounds(problem.bounds, door, names)
     constraints: tuple[Constraint, ...] = tuple(problem.constraints)  # type: ignore[arg-type]
     labels = tuple(f"constraint {i}" if c.name is None else c.name for i, c in enumerate(constraints))
-    laid = lay_out(problem.regularization, door, lower, upper)
+    laid = lay_out(as_terms(problem.regularization), door, lower, upper)
     door, (lower, upper) = laid.door, split_bounds(laid.door, lower, upper)
     x0, names = door.enter(x0), split_names(door)
     program = _Program(problem, constraints, labels, door, laid)

@@ -74,7 +74,10 @@ def exact_point(scaled: Scaled, x: np.ndarray, y: np.ndarray, z: np.ndarray, tol
         if not (wrong.any() or missed.any()):
             return found
         working = (working & ~wrong) | missed
-    return found
+    raise SensitivityError(
+        f"the active limits cannot be told: after {ROUNDS} changes of the working set a multiplier still has the wrong "
+        "sign, or a limit is exceeded; solve to a smaller tol"
+    )
 
 
 def _newton(scaled: Scaled, x: np.ndarray, multipliers: np.ndarray, working: np.ndarray) -> Exact:

@@ -4,6 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg import get_lapack_funcs
+
+(_getrf,) = get_lapack_funcs(("getrf",), dtype=np.float64)
 
 SWEEPS = 4
 """sweeps of the equilibration; each brings the largest entry of every row closer to 1"""
@@ -57,5 +60,5 @@ class System(NamedTuple):
 def _factored(matrix: np.ndarray) -> Any:
     if not np.isfinite(matrix).all():
         return None
-    lu, pivots = scipy.linalg.lapack.dgetrf(matrix)[:2]
+    lu, pivots = _getrf(matrix)[:2]
     return (lu, pivots) if np.all(np.diagonal(lu) != 0) else None
