@@ -21,6 +21,7 @@ from benchmarks.global_functions import FUNCTIONS, GlobalFunction
 RESULTS = Path(__file__).parent / "results"
 SEEDS = 20
 CLOSE = 1e-6
+MOSTLY = 0.9
 
 
 def found(function: GlobalFunction, n: int, x: np.ndarray, value: float) -> bool:
@@ -68,7 +69,7 @@ def scipys(function: GlobalFunction, n: int) -> list[dict[str, Any]]:
                     "found": found(function, n, answer.x, float(answer.fun)),
                     "success": bool(answer.success),
                     "value": float(answer.fun),
-                    "evaluations": int(answer.nfev),
+                    "calls": int(answer.nfev),
                     "seconds": time.perf_counter() - began,
                 }
             )
@@ -79,7 +80,7 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         f"Runs of {SEEDS} seeds that found the global minimum, default options, median evaluations and seconds.",
         "",
-        "| function | n | karush: found | verified | evaluations | s | SciPy DE: found | evaluations | s |",
+        "| function | n | karush: found | verified | evaluations | s | SciPy DE: found | calls | s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in results.items():
@@ -89,19 +90,24 @@ def table(results: dict[str, Any]) -> str:
             cells.append(str(sum(row["found"] for row in rows)))
             if who == "karush":
                 cells.append(str(sum(row["success"] for row in rows)))
-            cells.append(f"{np.median([row['evaluations'] for row in rows]):.0f}")
+            effort = "evaluations" if who == "karush" else "calls"
+            cells.append(f"{np.median([row[effort] for row in rows]):.0f}")
             cells.append(f"{np.median([row['seconds'] for row in rows]):.2g}")
         lines.append("| " + " | ".join(cells) + " |")
-    ours_all = sum(all(row["found"] for row in entry["karush"]) for entry in results.values())
-    theirs_all = sum(all(row["found"] for row in entry["scipy"]) for entry in results.values())
-    ours_rate = np.mean([row["found"] for entry in results.values() for row in entry["karush"]])
-    theirs_rate = np.mean([row["found"] for entry in results.values() for row in entry["scipy"]])
+    shares = {
+        who: np.array([np.mean([row["found"] for row in entry[who]]) for entry in results.values()])
+        for who in ("karush", "scipy")
+    }
+    mostly, always = ({who: int(np.sum(share >= least)) for who, share in shares.items()} for least in (MOSTLY, 1.0))
     lines += [
         "",
-        f"Found with every seed: karush {ours_all} of {len(results)}, SciPy {theirs_all}. "
-        f"Share of all runs: karush {ours_rate:.3f}, SciPy {theirs_rate:.3f}.",
+        f"Functions whose minimum nine seeds in ten found: karush {mostly['karush']} of {len(results)}, SciPy "
+        f"{mostly['scipy']}; that every seed found: {always['karush']} and {always['scipy']}. Share of all runs: karush "
+        f"{shares['karush'].mean():.3f}, SciPy {shares['scipy'].mean():.3f}.",
         "",
-        "*verified*: the certificate says minimum; it never does for the sphere with steps, which has no curvature.",
+        "*verified*: the certificate says local minimum, of whatever valley. It never does for the sphere with steps, "
+        "which has no curvature, nor for Ackley's function, which has a kink at its minimum. *calls*: SciPy counts a "
+        "whole population of 15 n points as one.",
     ]
     return "\n".join(lines) + "\n"
 
