@@ -100,9 +100,9 @@ def clear_verdict(
         # Beyond this neither the rule for kinks nor the shortened steps of the comparison of values apply.
         far = max(KINK, agreement.BEFORE_KINK * agreement.LONGER * agreement.LENGTH) / CLEAR
         sound &= jnp.all(margins > far)
-    strong, sorted_clearly = _sorted(known, point, multipliers, tol)
+    strong, active, sorted_clearly = _sorted(known, point, multipliers, tol)
     convex, nonconvex = _convexity(known, point)
-    curved = _curvature(known, answer, point, strong, multipliers, tol, derivatives)
+    curved = _curvature(known, answer, point, strong, active, multipliers, tol, derivatives)
     local = nonconvex & sorted_clearly & curved
     return jnp.where(sound & convex, GLOBAL, jnp.where(sound & local, LOCAL, UNCLEAR))
 
@@ -139,8 +139,8 @@ def _agrees(scaled: Scaled, answer: Answer, point: TracedPoint, values: Callable
     return jnp.abs(changed - promised) <= CLEAR * allowed
 
 
-def _sorted(known: Conditions, point: TracedPoint, multipliers: Any, tol: Any) -> tuple[Any, Any]:
-    """(k,) the strongly active limits of `kkt.active_set`, and whether none is a borderline case."""
+def _sorted(known: Conditions, point: TracedPoint, multipliers: Any, tol: Any) -> tuple[Any, Any, Any]:
+    """(k,) the strongly active limits of `kkt.active_set`, (k,) all active, and whether none is a borderline case."""
     m = point.rows.size
     distance = jnp.abs(jnp.minimum(point.to_lower, point.to_upper))
     reach = jnp.sqrt(tol)
@@ -156,7 +156,7 @@ def _sorted(known: Conditions, point: TracedPoint, multipliers: Any, tol: Any) -
     weak = chosen & (size < CLEAR * floor)
     on_the_edge = known.inequality & (CLEAR * distance <= reach) & (distance >= CLEAR * reach)
     clear = ~jnp.any(on_the_edge) & jnp.all(strong | weak | ~chosen)
-    return strong | (active & ~known.inequality), clear
+    return strong | (active & ~known.inequality), active, clear
 
 
 def _error(hessian: Any) -> Any:
@@ -182,6 +182,7 @@ def _curvature(
     answer: Answer,
     point: TracedPoint,
     strong: Any,
+    active: Any,
     multipliers: Any,
     tol: Any,
     derivatives: Callable[[Any, Any], tuple[Any, Any, Any]],
@@ -195,7 +196,10 @@ def _curvature(
     spectrum, vectors = jnp.linalg.eigh(space.restricted(hessian))
     least = jnp.where(space.dimension > 0, spectrum[0], 0.0)
     positive = CLEAR * least > _error(hessian) + space.error * jnp.linalg.norm(hessian)
-    slope = space.project(point.slope + point.z)
+    # A limit far away holds nothing, whatever its multiplier.
+    held = jnp.where(active, multipliers, 0.0)
+    m = point.rows.size
+    slope = space.project(point.gradient + held[:m] @ point.jacobian + held[m:])
     newton = -space.project(vectors @ ((slope @ vectors) / spectrum))
     decrease = -0.5 * (slope @ newton)
     vertex = space.dimension == 0
@@ -225,9 +229,9 @@ def _curvature(
     pushing = (strong & known.inequality)[: point.rows.size], (strong & known.inequality)[point.rows.size :]
     forces = jnp.concatenate([jnp.where(pushing[0], space.lengths, 1.0), jnp.ones(d.size)]) * jnp.abs(multipliers)
     reference = jnp.min(jnp.where(strong & known.inequality, forces, jnp.inf)) + jnp.max(jnp.abs(bent))
-    held = jnp.max(jnp.abs(change - bent)) <= share * reference
-    held |= ~jnp.any(strong & known.inequality)
-    return space.clear & jnp.where(vertex, held, curved)
+    kept_slope = jnp.max(jnp.abs(change - bent)) <= share * reference
+    kept_slope |= ~jnp.any(strong & known.inequality)
+    return space.clear & jnp.where(vertex, kept_slope, curved)
 
 
 def _ways(space: Any, softest: Any, newton: Any, known: Conditions, strong: Any, multipliers: Any) -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ class Neighbourhood(NamedTuple):
 
 
 def keeps_curvature(scaled: Scaled, point: Point, z: np.ndarray, spectrum: Curvature) -> Neighbourhood:
-    """Test the positive curvature `spectrum`, on q >= 1 directions, with the multipliers z (n,) of the bounds.
+    """Test the positive curvature `spectrum`, on q >= 1 directions, with what the bounds add to the slope, z (n,).
 
     The slope is that of the whole Lagrangian: what pushes against a weakly active bound promises no decrease.
     """

@@ -91,7 +91,7 @@ def _vertex(case: Case) -> Certificate:
 
 def _settle(case: Case, second: SecondOrder, spectrum: Curvature, how: str) -> Certificate:
     """Positive curvature at the point: a minimum if it holds nearby."""
-    near = keeps_curvature(case.scaled, case.point, case.kkt.multipliers[case.scaled.flat.m :], spectrum)
+    near = keeps_curvature(case.scaled, case.point, _push(case), spectrum)
     evidence = case.evidence._replace(near=near, because=how)
     if not near.holds:
         because = f"within a Newton step, or by rounding, the curvature changes by {measured(near.change)} of itself"
@@ -100,6 +100,19 @@ def _settle(case: Case, second: SecondOrder, spectrum: Curvature, how: str) -> C
         because = f"a Newton step promises to lower the objective by {measured(near.decrease)} of its typical size"
         return conclude(case, Verdict.STATIONARY, evidence._replace(because=because))
     return conclude(case, Verdict.LOCAL_MINIMUM, evidence)
+
+
+def _push(case: Case) -> np.ndarray:
+    """(n,) what the bounds add to ∇f + Jᵀy, with the multipliers of active limits alone.
+
+    A limit far away holds nothing: |∇f| = 3x² at a distance of 1 passes for a multiplier, and x³ for a minimum.
+    """
+    active = case.evidence.active
+    assert active is not None
+    m = case.scaled.flat.m
+    idle = np.where(active.strong | active.weak, 0.0, case.kkt.multipliers)
+    push = case.kkt.multipliers[m:] - idle[m:]
+    return push - idle[:m] @ case.point.jacobian if m else push
 
 
 def _not_positive(case: Case, second: SecondOrder) -> Certificate:

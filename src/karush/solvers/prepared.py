@@ -36,6 +36,18 @@ class Fused:
     params_there: list[Any] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """How the latest solve of a problem by all attempts went; those of a repeated one are deterministic."""
+
+    start: tuple[bytes, float, int]
+    """the start, the tolerance and the iteration limit"""
+    helped: int | None
+    """number of the attempt that gave the best answer, None for the first run"""
+    rank: int
+    """of that answer"""
+
+
 @dataclass(eq=False)
 class Prepared:
     """A flat problem with everything that its solves share."""
@@ -50,6 +62,8 @@ class Prepared:
     """the problem in the solver's units, as NumPy arrays"""
     fused: Fused | None = None
     """compiled solve, once asked for"""
+    tried: Tried | None = None
+    """for a solve from the same start with the same parameters"""
     compiled: dict[Any, Any] = field(default_factory=dict)
     """compiled programs of the methods for problems without constraint rows, by method"""
 
@@ -68,6 +82,7 @@ class Prepared:
     def set_params(self, params: Any) -> None:
         """Solve with other parameter values from now on; nothing is traced or compiled anew."""
         self.flat = self.flat.with_params(params)
+        self.tried = None
         leaves = self.flat.param_leaves
         self.evaluator.set_params(leaves)
         self.analysis = replace(self.analysis, param_leaves=leaves)

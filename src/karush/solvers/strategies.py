@@ -24,7 +24,7 @@ from karush.certificates.compiled import GLOBAL, LOCAL, UNCLEAR
 from karush.core.status import Status, Verdict
 from karush.solvers import active_newton
 from karush.solvers.drivers import Packed
-from karush.solvers.prepared import Prepared
+from karush.solvers.prepared import Prepared, Tried
 from karush.solvers.run import MU_FIRST, Limits, Watch, unpacked, watched
 from karush.solvers.run import STATUS as RUN_STATUS
 from karush.solvers.state import Data
@@ -150,21 +150,63 @@ def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, dri
         candidate = search.fused(packed)
     else:
         candidate = search.run(x0)
-    if search.best.certificate.verdict is Verdict.STATIONARY:
+    start = x0.tobytes(), tol, limits.max_iterations
+    tried = prepared.tried if driver == "fused" else None
+    if tried is not None and tried.start == start:
+        # The attempt that gave the best answer last time; if it gives it again, the others have nothing to add.
+        _take(search, candidate, x0, lambda number: number == tried.helped)
+        if search.best.rank <= tried.rank:
+            return _total(search)
+    helped = _take(search, candidate, x0, lambda number: True)
+    prepared.tried = Tried(start, helped, search.best.rank)
+    return _total(search)
+
+
+def _take(search: Search, first: Candidate, x0: np.ndarray, wanted: Callable[[int], bool]) -> int | None:
+    """Try in turn the attempts whose number is `wanted`, and answer the number of the one that gave the best answer."""
+    helped: int | None = None
+    for number, step in enumerate(_steps(search, first, x0)):
+        # The first step is for an answer that is settled but open.
+        if number and search.over:
+            break
+        best = search.best
+        if wanted(number):
+            step()
+        if search.best is not best:
+            helped = number
+    return helped
+
+
+def _steps(search: Search, first: Candidate, x0: np.ndarray) -> Iterator[Callable[[], None]]:
+    def sharpen() -> None:
         # The sharper active set of an exact KKT point may decide what an approximate one leaves open.
-        polished(search)
-    if not search.over:
-        escape(search, candidate)
+        if search.best.certificate.verdict is Verdict.STATIONARY:
+            polished(search)
+
+    def follow(attempt: Callable[[Search], Candidate | None]) -> None:
         search.driver = "python"
-        for attempt in attempts(prepared, x0):
-            if search.over:
-                break
-            further = attempt(search)
-            if further is not None:
-                escape(search, further)
+        further = attempt(search)
+        if further is not None:
+            escape(search, further)
+
+    yield sharpen
+    yield lambda: escape(search, first)
+    for attempt in attempts(search.prepared, x0):
+        yield lambda attempt=attempt: follow(attempt)
+
+
+def _total(search: Search) -> Candidate:
+    """The best candidate, with the effort of all."""
     best = search.best
+    status = best.answer.status
+    if best.certificate.verdict is Verdict.UNBOUNDED and status not in ENDS:
+        status = Status.UNBOUNDED
     totals = replace(
-        best.answer, iterations=search.iterations, evaluations=search.evaluations, history=tuple(search.history)
+        best.answer,
+        status=status,
+        iterations=search.iterations,
+        evaluations=search.evaluations,
+        history=tuple(search.history),
     )
     return replace(best, answer=totals)
 
