@@ -151,6 +151,7 @@ def test_a_weakly_active_limit_at_an_exact_point_leaves_the_minimum_and_takes_un
     proof = karush.prove(problem, np.array([1.0, 0.0]))
     assert proof.theorems == ("KKT point", "strict minimum", "global minimum")
     assert proof.uniqueness_radius == 0.0
+    assert proof.isolated
     assert "multiplier 0" in proof.reason
 
 

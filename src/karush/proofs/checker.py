@@ -18,6 +18,7 @@ import numpy as np
 from flint import arb, ctx
 
 from karush.arithmetic.ball_numbers import Undecided, around, balls
+from karush.arithmetic.ball_reductions import product
 from karush.problem.flat import FlatProblem
 from karush.proofs.convex import why_convex
 from karush.proofs.definite import positive_definite
@@ -29,6 +30,10 @@ from karush.proofs.system import ActiveSet, Curved, Point, System
 
 SINGULAR = "the KKT matrix is singular: active constraint gradients are dependent, or the minimum is degenerate"
 KKT_POINT, STRICT_MINIMUM, GLOBAL_MINIMUM, INFEASIBLE = "KKT point", "strict minimum", "global minimum", "infeasible"
+
+
+Key = tuple[str, int]
+"""``("row", i)`` or ``("bound", i)``"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,8 @@ class Verified:
     """(n,)"""
     value: arb
     """of the minimised objective"""
+    isolated: bool
+    """whether there is no other KKT point in some neighbourhood"""
     alone: np.ndarray | None
     """(n,) the box of x in which no other KKT point lies, its multipliers within the wide box; None: not claimed"""
     weak: tuple[str, ...]
@@ -106,9 +113,10 @@ def _verified(functions: Functions, witness: Witness) -> Verified:
     touching = _inside_limits(system, x, point)
     implied(system, witness.active.dropped, curved)
     weak = _signs(system, y, z)
-    names = tuple(_name(flat, key) for key in sorted(weak))
-    names += touching
-    shortfall = f"{', '.join(names)}: at the limit with multiplier 0, so uniqueness is not claimed" if names else ""
+    names = tuple(_name(flat, key) for key in (*sorted(weak), *touching))
+    shortfall = (
+        f"{', '.join(names)}: at the limit with multiplier 0, so no box of uniqueness is claimed" if names else ""
+    )
     theorems = [KKT_POINT]
     if witness.weights is None or not positive_definite(_second_order(system, curved, witness.weights, weak)):
         shortfall = "the Hessian of the Lagrangian could not be proved positive definite on the critical cone"
@@ -120,10 +128,12 @@ def _verified(functions: Functions, witness: Witness) -> Verified:
         wide = around(witness.middle, balls(witness.wide))
         require_strict(system, wide)
         alone = system.spread(wide)[0]
+    strict = STRICT_MINIMUM in theorems and not witness.active.dropped
+    isolated = alone is not None or (strict and _independent(system, curved, touching))
     why_global = why_convex(functions)
     if why_global:
         theorems.append(GLOBAL_MINIMUM)
-    return Verified(tuple(theorems), x, y, z, point.values[0], alone, names, shortfall, why_global)
+    return Verified(tuple(theorems), x, y, z, point.values[0], isolated, alone, names, shortfall, why_global)
 
 
 def _well_formed(flat: FlatProblem, witness: Witness) -> None:
@@ -165,31 +175,23 @@ def _spread(system: System, u: np.ndarray, point: Point) -> tuple[np.ndarray, np
     return x, weights[1:], z
 
 
-def _inside_limits(system: System, x: np.ndarray, point: Point) -> tuple[str, ...]:
-    """Check that the limits outside the active set hold on the box; names of those that hold with exact equality."""
+def _inside_limits(system: System, x: np.ndarray, point: Point) -> tuple[Key, ...]:
+    """Check that the limits outside the active set hold on the box; those that hold with exact equality."""
     flat, active = system.flat, system.active
     known = {limit.at for limit in (*active.rows, *active.dropped)}
-    rest = [i for i in range(flat.m) if i not in known]
-    return _inside(point.values[1:], rest, flat.row_lower, flat.row_upper, flat.row_names) + _inside(
-        x, list(system.free), flat.lower, flat.upper, flat.variable_names
-    )
-
-
-def _inside(
-    values: np.ndarray, which: list[int], lower: np.ndarray, upper: np.ndarray, names: tuple[str, ...]
-) -> tuple[str, ...]:
-    touching = []
-    for i in which:
-        low, high, ball = arb(float(lower[i])), arb(float(upper[i])), values[i]
+    values, touching = point.values[1:], []
+    rest: list[Key] = [("row", i) for i in range(flat.m) if i not in known]
+    for key in (*rest, *[("bound", int(i)) for i in system.free]):
+        kind, i = key
+        ball = values[i] if kind == "row" else x[i]
+        low, high = (flat.row_lower, flat.row_upper) if kind == "row" else (flat.lower, flat.upper)
+        low, high = arb(float(low[i])), arb(float(high[i]))
         if not (ball >= low and ball <= high):
-            raise Undecided(f"{names[i]} is not in the active set, nor certainly within its limits: {ball.str(6)}")
+            text = ball.str(6)
+            raise Undecided(f"{_name(flat, key)} is not in the active set, nor certainly within its limits: {text}")
         if ball in (low, high):  # equality of balls: both exact, and the same number
-            touching.append(names[i])
+            touching.append(key)
     return tuple(touching)
-
-
-Key = tuple[str, int]
-"""``("row", i)`` or ``("bound", i)``"""
 
 
 def _signs(system: System, y: np.ndarray, z: np.ndarray) -> frozenset[Key]:
@@ -222,10 +224,22 @@ def require_strict(system: System, wide: np.ndarray) -> None:
     x, y, z = _spread(system, wide, point)
     touching = _inside_limits(system, x, point)
     if touching:
-        raise Undecided(f"{touching[0]} is at its limit without being in the active set")
+        raise Undecided(f"{_name(system.flat, touching[0])} is at its limit without being in the active set")
     for key, signed in _inequalities(system, y, z):
         if not signed > 0:
             raise Undecided(f"the multiplier of {_name(system.flat, key)} may change its sign in the box of uniqueness")
+
+
+def _independent(system: System, curved: Curved, touching: tuple[Key, ...]) -> bool:
+    """LICQ with the limits that are only just active: ``J Jᵀ`` is positive definite, J on the variables off bounds.
+
+    With the second-order condition on the larger space that `_second_order` tests, the KKT point is strongly regular
+    [Rob80], so isolated.
+    """
+    off = [i for i in system.free if ("bound", int(i)) not in touching]
+    rows = [*system.rows, *[i for kind, i in touching if kind == "row"]]
+    J = curved.jacobian[np.ix_([1 + int(i) for i in rows], off)]
+    return positive_definite(product(J, J.T)) if off else not rows
 
 
 def _second_order(system: System, curved: Curved, weights: np.ndarray, weak: frozenset[Key]) -> np.ndarray:

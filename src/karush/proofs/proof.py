@@ -47,6 +47,8 @@ class Proof:
     """largest half-width of the box, relative to max(1, |x|)"""
     uniqueness_radius: float = 0.0
     """half-width, relative to max(1, |x|), of a larger box in which it is the only KKT point"""
+    isolated: bool = False
+    """whether no other KKT point lies in some neighbourhood: true within `uniqueness_radius`, or without a known one"""
     value: Enclosure | None = None
     """of the user's own objective at the KKT point"""
     multipliers: dict[str, Enclosure] = field(default_factory=dict)

@@ -151,6 +151,7 @@ def _proof(functions: Functions, x: np.ndarray, witness: Witness, verified: Veri
         box=Enclosure(flat.door.unravel(low), flat.door.unravel(high)),
         radius=radius,
         uniqueness_radius=0.0 if verified.alone is None else wide,
+        isolated=verified.isolated,
         value=_interval(np.array([verified.value], dtype=object), sign, lambda a: float(a[0])),
         multipliers=_multipliers(flat, verified, sign),
         distance=distance,
