@@ -13,6 +13,18 @@ from karush.unconstrained.newton import Newton as Newton
 from karush.unconstrained.newton_cg import NewtonCG as NewtonCG
 from karush.unconstrained.nonlinear_cg import NonlinearCG as NonlinearCG
 
+__all__ = [
+    "BFGS",
+    "LBFGS",
+    "CrossEntropy",
+    "DogLeg",
+    "GradientDescent",
+    "LinearAnswer",
+    "Newton",
+    "NewtonCG",
+    "NonlinearCG",
+    "linear_cg",
+]
 METHODS: tuple[type[Method], ...] = (GradientDescent, NonlinearCG, BFGS, LBFGS, CrossEntropy, Newton, NewtonCG, DogLeg)
 BY_NAME = {method.name: method for method in METHODS}
 
