@@ -30,6 +30,7 @@ SLOW = 0.25
 """step over last step from which Y is computed anew"""
 NEAR = 1.0e-2
 """how far Newton's method may go from the point that was given, relative to max(1, |x|)"""
+UNLIKELY = "the minimum is degenerate, active gradients are dependent, a function is not smooth, or x is far from it"
 ACTIVE_SET_ROUNDS = 12
 CLOSE = 1.0e-3
 """distance to a limit, in typical sizes, from which on it is not active"""
@@ -115,7 +116,7 @@ def polish(system: System, u: np.ndarray) -> Polished:
         if not size < SLOW * last:
             Y = None
         last = size
-    raise Undecided(f"Newton's method does not converge from here; its last step is {last:.1e} relative")
+    raise Undecided(f"Newton's method does not converge ({last:.1e} relative in its last step): {UNLIKELY}")
 
 
 def _relative(step: np.ndarray, u: np.ndarray) -> float:
