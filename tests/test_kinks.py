@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from karush.core.precision import float64
 from karush.jaxprs.kinks import kinks
 from karush.jaxprs.margins import PROBES, kink_margins
-from karush.jaxprs.slopes import one_sided_slopes
 
 X = np.array([0.3, 1.3, -2.4])
 EPS = np.finfo(float).eps
@@ -250,13 +249,3 @@ def test_parameters_are_no_variables():
     with float64():
         closed = jax.make_jaxpr(lambda x, p: (jnp.sum(x * jnp.abs(p)), jnp.zeros(0)))(jnp.zeros(2), jnp.zeros(2))
     assert kinks(closed) == ()
-
-
-@pytest.mark.user_style
-def test_one_sided_slopes_show_the_descent_that_derivatives_hide():
-    def f(x):  # relu(x) - relu(-x) + x^2: JAX says gradient 0 and Hessian 2 at 0
-        return float(np.maximum(x, 0) - np.maximum(-x, 0) + x**2)
-
-    up, down = one_sided_slopes(lambda x: f(x[0]), np.zeros(1), np.array([[1.0], [-1.0]]), 2.0**-20)
-    assert up > 0 > down
-    assert margin(lambda x: jax.nn.relu(x[0]) - jax.nn.relu(-x[0]) + x[0] ** 2, [0.0]) == 0.0

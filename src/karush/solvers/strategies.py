@@ -177,19 +177,15 @@ def _take(search: Search, first: Candidate, x0: np.ndarray, wanted: Callable[[in
     return helped
 
 
-def _steps(search: Search, first: Candidate, x0: np.ndarray) -> Iterator[Callable[[], None]]:
-    def sharpen() -> None:
-        # The sharper active set of an exact KKT point may decide what an approximate one leaves open.
-        if search.best.certificate.verdict is Verdict.STATIONARY:
-            polished(search)
-
+def _steps(search: Search, first: Candidate, x0: np.ndarray) -> Iterator[Callable[[], Any]]:
     def follow(attempt: Callable[[Search], Candidate | None]) -> None:
         search.driver = "python"
         further = attempt(search)
         if further is not None:
             escape(search, further)
 
-    yield sharpen
+    # The sharper active set of an exact KKT point may decide what an approximate one leaves open.
+    yield lambda: polished(search) if search.best.certificate.verdict is Verdict.STATIONARY else None
     yield lambda: escape(search, first)
     for attempt in attempts(search.prepared, x0):
         yield lambda attempt=attempt: follow(attempt)
@@ -198,9 +194,8 @@ def _steps(search: Search, first: Candidate, x0: np.ndarray) -> Iterator[Callabl
 def _total(search: Search) -> Candidate:
     """The best candidate, with the effort of all."""
     best = search.best
-    status = best.answer.status
-    if best.certificate.verdict is Verdict.UNBOUNDED and status not in ENDS:
-        status = Status.UNBOUNDED
+    unbounded = best.certificate.verdict is Verdict.UNBOUNDED and best.answer.status not in ENDS
+    status = Status.UNBOUNDED if unbounded else best.answer.status
     totals = replace(
         best.answer,
         status=status,
