@@ -45,7 +45,7 @@ SMALL = 1e-3
 POUNCE_TOL = 1e-10
 SAME_POINT = 1e-4
 ACTIVE = 1e-6
-"""dimensionless multiplier above which an inequality is held in the perturbed problems, if it exceeds the distance too"""
+"""dimensionless multiplier above which an inequality is held in the perturbed problems, if it exceeds its distance"""
 IRREGULAR = ("HS13", "HS26", "HS30", "HS46", "HS55", "HS57", "HS90", "HS91", "HS92", "HS116")
 """known not to have a regular KKT point: no LICQ, no strict complementarity, or a singular KKT matrix"""
 
