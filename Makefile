@@ -7,6 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 CACHE  := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 DEMO   ?= examples/ieee14.py
 WORKERS ?= 2
+BENCHMARKS := unconstrained newton_cg nist cross_entropy sensitivity lasso sparse_hessian spectrum proofs
 
 .PHONY: help demo test lint types docs unit printed bench lock clean
 help: ## list the targets
@@ -23,6 +24,10 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev,bench]'
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.dev
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev,bench,peers]'
 	@touch $@
 
 demo: $(VENV)/.demo ## least-cost dispatch of the IEEE 14-bus network, with prices and certificate
@@ -47,13 +52,14 @@ unit: $(VENV)/.dev ## pytest
 printed: $(VENV)/.dev ## write what the pages' examples print now into the pages
 	$(CACHE) $(BIN)/python tests/pages.py
 
-bench: $(VENV)/.dev ## karush beside Ipopt, POUNCE, Uno and SLSQP; writes benchmarks/results
+bench: $(VENV)/.peers ## all benchmarks, beside other packages; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.report
+	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 lock: ## rewrite constraints.txt from the newest versions that the ranges allow
 	rm -rf .cache/lock && $(PYTHON) -m venv .cache/lock
-	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install hatchling editables -e '.[dev,bench]'
+	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install hatchling editables -e '.[dev,bench,peers]'
 	{ echo "# Written by 'make lock': the exact versions that make demo and make test install."; \
 	  .cache/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip --exclude karush; } > constraints.txt
 
