@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 
 # Arguments and results are checked against their annotations, in the tests only. Not at the door (problem, api, io),
 # which tests hand wrong values on purpose, nor in solvers and report, which they hand stand-ins.
-CHECKED = ("core", "jaxprs", "derivatives", "linalg", "certificates", "backends")
+CHECKED = ("core", "jaxprs", "derivatives", "linalg", "certificates", "proofs", "backends")
 beartype_packages(tuple(f"karush.{room}" for room in CHECKED), conf=BeartypeConf(is_pep484_tower=True))
 
 # Compilation makes the first example of a property test slow; a deadline would measure that, not the property.
