@@ -51,6 +51,13 @@ def examine(name: str) -> dict:
     if problem.n > LARGEST:
         return {"n": problem.n, "excluded": f"more than {LARGEST} variables"}
     try:
+        consts = jax.make_jaxpr(problem.objective)(problem.x0).consts
+    except (TypeError, ValueError, NotImplementedError) as error:
+        return {"n": problem.n, "excluded": f"cannot be traced: {type(error).__name__}"}
+    if any(getattr(const, "dtype", None) == np.float32 for const in consts):
+        # karush refuses it: its digits are lost before the problem is stated.
+        return {"n": problem.n, "excluded": "holds single-precision data"}
+    try:
         value, gradient = jax.jit(jax.value_and_grad(problem.objective))(problem.x0)
     except (TypeError, ValueError, NotImplementedError) as error:
         return {"n": problem.n, "excluded": f"cannot be differentiated: {type(error).__name__}"}
