@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import karush
-from karush.arithmetic.ball_numbers import Undecided
+from karush.arithmetic.ball_numbers import Undecided, around, balls
 from karush.cli import main
 from karush.core.errors import FileError, OptionError
 from karush.core.precision import float64
 from karush.proofs.checker import Witness, verify
+from karush.proofs.definite import positive_definite
 from karush.proofs.functions import Functions, fingerprint
 from karush.proofs.proof_file import read_witness
 from karush.proofs.recheck import read_proof, recheck
@@ -307,3 +308,15 @@ def test_karush_prove_writes_a_proof_that_karush_check_finds_true(tmp_path, caps
     assert "another problem" in capsys.readouterr().err
     assert main(["prove", f"{model}:saddle", "--at", str(tmp_path / "origin.json"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["report"]["theorems"] == ["KKT point"]
+
+
+@pytest.mark.parametrize("n", [3, 60])
+def test_definiteness_is_told_from_indefiniteness_by_elimination_and_by_congruence(n):
+    random = np.random.default_rng(n)
+    A = random.standard_normal((n, n))
+    S = A @ A.T + np.eye(n)
+    S = (S + S.T) / 2
+    assert positive_definite(balls(S))
+    least = np.linalg.eigvalsh(S)[0]
+    assert not positive_definite(balls(S - 1.01 * least * np.eye(n)))
+    assert not positive_definite(around(balls(S), balls(np.full((n, n), 2.0 * least))))
