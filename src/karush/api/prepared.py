@@ -53,8 +53,12 @@ class Prepared:
         return self.parts.problem
 
     def compile(self) -> "Prepared":
-        """Compile the whole solve into one program now, so that the first ``driver="fused"`` solve is quick too."""
-        self.parts.compile_fused()
+        """Compile the solve of ``method="auto"`` now, so that the first one by ``driver="fused"`` is quick too."""
+        method, _ = self._choice
+        if isinstance(method, Method):
+            search.compile_fused(self.parts, method, Options.tol)
+        else:
+            self.parts.compile_fused()
         return self
 
     def solve(self, x0: Any = None, *, warm: Result | None = None, params: Any = None, **options: Any) -> Result:

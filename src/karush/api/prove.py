@@ -71,17 +71,8 @@ def prove(
     estimated = certificate.multipliers
     found = estimated if y is None or multipliers is None else (y, estimated[1] if z is None else z)
     rows = parts.evaluator(flat.projected(at), np.zeros(flat.m)).rows
-    functions = Functions(flat, precision)
-    return prove_flat(
-        functions,
-        at,
-        found,
-        rows,
-        parts.scales,
-        given=multipliers is not None,
-        time_limit=time_limit,
-        name=parts.problem.name,
-    )
+    more: dict[str, Any] = {"given": multipliers is not None, "time_limit": time_limit, "name": parts.problem.name}
+    return prove_flat(Functions(flat, precision), at, found, rows, parts.scales, **more)
 
 
 def _require_sensible(precision: int, time_limit: float | None) -> None:

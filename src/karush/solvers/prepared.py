@@ -35,6 +35,17 @@ class Fused:
     params: list[Any] | None = None
     params_there: list[Any] = field(default_factory=list)
 
+    def __call__(self, x0: np.ndarray, settings: tuple[float, ...], params: list[Any]) -> np.ndarray:
+        """The program's one packed array, from x0 (n,); to be called within `float64()`."""
+        if settings != self.settings:
+            self.settings, self.settings_there = settings, jnp.asarray(settings, dtype=jnp.float64)
+        if self.x is None or not np.array_equal(self.x, x0):
+            self.x, self.x_there = x0.copy(), jnp.asarray(x0)
+        if self.params is not params:
+            self.params, self.params_there = params, [jnp.asarray(leaf) for leaf in params]
+        # A copy, for the device's own memory cannot be written to.
+        return np.array(self.program(self.x_there, self.settings_there, *self.params_there))
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -121,15 +132,5 @@ class Prepared:
             if self.fused is None:
                 known = conditions(scaled_problem(self.flat, self.evaluator, self.scales), self.analysis)
                 self.fused = Fused(drivers.fused(self.evaluator, self.layout, self.units, known))
-            fused = self.fused
-            settings = (mu, tol, float(max_iterations))
-            if settings != fused.settings:
-                fused.settings, fused.settings_there = settings, jnp.asarray(settings, dtype=jnp.float64)
-            if fused.x is None or not np.array_equal(fused.x, x0):
-                fused.x, fused.x_there = x0.copy(), jnp.asarray(x0)
-            if fused.params is not self.evaluator.param_leaves:
-                fused.params = self.evaluator.param_leaves
-                fused.params_there = [jnp.asarray(leaf) for leaf in fused.params]
-            # A copy, for the device's own memory cannot be written to.
-            array = np.array(fused.program(fused.x_there, fused.settings_there, *fused.params_there))
+            array = self.fused(x0, (mu, tol, float(max_iterations)), self.evaluator.param_leaves)
         return drivers.unpack(array, self.flat.n, self.flat.m)

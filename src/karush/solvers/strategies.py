@@ -156,10 +156,10 @@ def solve(prepared: Prepared, x0: np.ndarray, *, tol: float, limits: Limits, dri
         # The attempt that gave the best answer last time; if it gives it again, the others have nothing to add.
         _take(search, candidate, x0, lambda number: number == tried.helped)
         if search.best.rank <= tried.rank:
-            return _total(search)
+            return total(search)
     helped = _take(search, candidate, x0, lambda number: True)
     prepared.tried = Tried(start, helped, search.best.rank)
-    return _total(search)
+    return total(search)
 
 
 def _take(search: Search, first: Candidate, x0: np.ndarray, wanted: Callable[[int], bool]) -> int | None:
@@ -191,7 +191,7 @@ def _steps(search: Search, first: Candidate, x0: np.ndarray) -> Iterator[Callabl
         yield lambda attempt=attempt: follow(attempt)
 
 
-def _total(search: Search) -> Candidate:
+def total(search: Search) -> Candidate:
     """The best candidate, with the effort of all."""
     best = search.best
     unbounded = best.certificate.verdict is Verdict.UNBOUNDED and best.answer.status not in ENDS

@@ -36,16 +36,7 @@ def quick(
         lane = _lane(method, parts)
         if lane is None:
             return None
-        settings = (tol, float(max_iterations))
-        if settings != lane.settings:
-            lane.settings, lane.settings_there = settings, jnp.asarray(settings, dtype=jnp.float64)
-        if lane.x is None or not np.array_equal(lane.x, x0):
-            lane.x, lane.x_there = x0.copy(), jnp.asarray(x0)
-        if lane.params is not parts.evaluator.param_leaves:
-            lane.params = parts.evaluator.param_leaves
-            lane.params_there = [jnp.asarray(leaf) for leaf in lane.params]
-        # A copy, for the device's own memory cannot be written to.
-        array = np.array(lane.program(lane.x_there, lane.settings_there, *lane.params_there))
+        array = lane(x0, (tol, float(max_iterations)), parts.evaluator.param_leaves)
     n = parts.flat.n
     status, iterations, evaluations, value, verdict = array[2 * n :].tolist()
     x, y, z = array[:n], np.zeros(0), array[n : 2 * n]

@@ -65,11 +65,14 @@ def solve(
             if search.over:
                 break
             attempt(search)
-    best = search.best
-    totals = replace(
-        best.answer, iterations=search.iterations, evaluations=search.evaluations, history=tuple(search.history)
-    )
-    return replace(best, answer=totals)
+    return strategies.total(search)
+
+
+def compile_fused(parts: Prepared, method: Method, tol: float) -> None:
+    """Compile the method's solve into one program; later fused solves run it."""
+    x0 = parts.flat.projected(parts.flat.x0)
+    if not isinstance(method, Newton) or fused.quick(method, parts, x0, max_iterations=0, tol=tol) is None:
+        drive.run(method, parts, x0, Limits(max_iterations=0), tol, "fused")
 
 
 def attempts(parts: Prepared, first: Method, x0: np.ndarray) -> Iterator[Callable[[Search], object]]:
