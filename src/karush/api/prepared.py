@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +44,7 @@ class Prepared:
 
     def __init__(self, problem: Problem):
         self.parts = Parts.of(problem)
+        self._chosen: dict[str, tuple[str | Method, str]] = {}
         self._latest_start: tuple[bytes, np.ndarray, tuple[str, ...]] | None = None
 
     @property
@@ -54,7 +54,7 @@ class Prepared:
 
     def compile(self) -> "Prepared":
         """Compile the solve of ``method="auto"`` now, so that the first one by ``driver="fused"`` is quick too."""
-        method, _ = self._choice
+        method, _ = self._choice("fused")
         if isinstance(method, Method):
             search.compile_fused(self.parts, method, Options.tol)
         else:
@@ -83,7 +83,7 @@ class Prepared:
         start, notes = self._start(x0, warm)
         method, why = chosen.method, "asked for"
         if method == "auto":
-            method, why = self._choice
+            method, why = self._choice(chosen.driver)
         candidate = sharpened(parts, self._run(method, start, warm, chosen, began), chosen.tol)
         answer, certificate = candidate.answer, candidate.certificate
         notes += (candidate.note,) if candidate.note else ()
@@ -118,6 +118,8 @@ class Prepared:
     ) -> strategies.Candidate:
         """The judged answer of karush's own solver or of a backend."""
         parts, limits = self.parts, own_limits(options, began)
+        if method == registry.OWN and options.method == "auto" and options.driver == "python":
+            return search.solve_once(parts, start, tol=options.tol, limits=limits)
         if method == registry.OWN:
             return strategies.solve(parts, start, tol=options.tol, limits=limits, driver=options.driver)
         if isinstance(method, Method) or method in BY_NAME:
@@ -131,9 +133,11 @@ class Prepared:
         answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(options, began))
         return strategies.improve(parts, answer, tol=options.tol, limits=limits)
 
-    @cached_property
-    def _choice(self) -> tuple[str | Method, str]:
-        return search.choose(self.parts) or registry.choose(self.parts.flat, self.parts.evaluator)
+    def _choice(self, driver: str) -> tuple[str | Method, str]:
+        if driver not in self._chosen:
+            by_size = search.choose(self.parts, driver)
+            self._chosen[driver] = by_size or registry.choose(self.parts.flat, self.parts.evaluator)
+        return self._chosen[driver]
 
     def certify(self, x: Any, multipliers: Mapping[str, Any] | None = None, *, tol: float = 1e-8) -> Certificate:
         """Certificate of the point x; see `certify`."""

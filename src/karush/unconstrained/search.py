@@ -4,6 +4,9 @@
 2. While the certificate shows a better point beside the answer (a saddle, a maximum): again from there.
 3. For ``"auto"`` only, while no minimum is certified: the other ideas of `attempts`.
 
+A small problem that is solved once starts with the interior point, whose NumPy loop needs no compilation, and goes on
+with these methods where it certifies nothing (`solve_once`).
+
 Every candidate is judged by the same certificate, and the best verdict is returned.
 """
 
@@ -31,8 +34,8 @@ INTERIOR_UP_TO = 300
 """variables up to which the interior point, whose systems are dense, is worth a second idea"""
 
 
-def choose(parts: Prepared) -> tuple[Method, str] | None:
-    """The method that ``"auto"`` takes and why; None for a problem with constraint rows."""
+def choose(parts: Prepared, driver: str) -> tuple[Method, str] | None:
+    """The method that ``"auto"`` takes and why; None where that is the interior point, or a backend."""
     flat = parts.flat
     if flat.m:
         return None
@@ -43,6 +46,8 @@ def choose(parts: Prepared) -> tuple[Method, str] | None:
         if flat.n <= DENSE_UP_TO:
             return NewtonCG(), f"{size}, with a sparse Hessian: products with it are cheaper than its factors."
         return NewtonCG(), f"{size}: Newton's method by products, for no matrix of this order is formed."
+    if driver == "python" and flat.n <= INTERIOR_UP_TO:
+        return None
     return Newton(), f"{flat.n} variables and {limits}: the exact Hessian is small enough to be factorized."
 
 
@@ -75,25 +80,48 @@ def compile_fused(parts: Prepared, method: Method, tol: float) -> None:
         drive.run(method, parts, x0, Limits(max_iterations=0), tol, "fused")
 
 
-def attempts(parts: Prepared, first: Method, x0: np.ndarray) -> Iterator[Callable[[Search], object]]:
+def solve_once(parts: Prepared, x0: np.ndarray, *, tol: float, limits: Limits) -> Candidate:
+    """The best judged answer of the interior point and, where that settles nothing, of Newton's method and others."""
+    first = strategies.solve(parts, x0, tol=tol, limits=limits, driver="python")
+    if parts.flat.m or isinstance(parts.evaluator, LargeEvaluator):
+        return first
+    if first.rank <= strategies.RANK[strategies.SETTLED] or first.answer.status in strategies.ENDS:
+        return first
+    search = Search(parts, tol, limits, "python")
+    search.judge(first.answer, first.note)
+    newton = Newton()
+    for attempt in (_by(newton, x0, "Newton's method after the interior point"), *_others(parts, newton, x0)):
+        if search.over:
+            break
+        attempt(search)
+    return strategies.total(search)
+
+
+Attempt = Callable[[Search], object]
+WORDS = {"newton": "Newton's method", "newton-cg": "Newton's method by conjugate gradients", "l-bfgs": "L-BFGS"}
+
+
+def attempts(parts: Prepared, first: Method, x0: np.ndarray) -> Iterator[Attempt]:
     """What is tried in turn, each a different idea."""
-    names = {"newton": "Newton's method", "newton-cg": "Newton's method by conjugate gradients", "l-bfgs": "L-BFGS"}
-
-    def by(method: Method, x: np.ndarray, note: str) -> Callable[[Search], object]:
-        return lambda search: _escaped(search, method, _run(search, method, x, note))
-
-    dense = parts.flat.n <= INTERIOR_UP_TO
-    if dense:
+    if parts.flat.n <= INTERIOR_UP_TO:
         yield lambda search: _interior_point(search, x0)
-    others: list[Method] = [LBFGS(), NewtonCG(), *([Newton()] if dense else [])]
+    yield from _others(parts, first, x0)
+
+
+def _others(parts: Prepared, first: Method, x0: np.ndarray) -> Iterator[Attempt]:
+    others: list[Method] = [LBFGS(), NewtonCG(), *([Newton()] if parts.flat.n <= INTERIOR_UP_TO else [])]
     for other in others:
         if other != first:
-            yield by(other, x0, f"{names[other.name]} after {names[first.name]}")
-            yield lambda search: by(first, search.best.answer.x, f"{names[first.name]} from there")(search)
+            yield _by(other, x0, f"{WORDS[other.name]} after {WORDS[first.name]}")
+            yield lambda search: _by(first, search.best.answer.x, f"{WORDS[first.name]} from there")(search)
     generator = np.random.default_rng(0)
     for distance in MOVES:
         moved = parts.flat.projected(x0 + distance * parts.scales.x * generator.standard_normal(x0.size))
-        yield by(first, moved, f"{names[first.name]} from a moved start")
+        yield _by(first, moved, f"{WORDS[first.name]} from a moved start")
+
+
+def _by(method: Method, x0: np.ndarray, note: str) -> Attempt:
+    return lambda search: _escaped(search, method, _run(search, method, x0, note))
 
 
 def _run(search: Search, method: Method, x0: np.ndarray, note: str = "") -> Candidate:
