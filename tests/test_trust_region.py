@@ -176,12 +176,14 @@ def test_bounds_hold_at_every_evaluation(method):
     assert np.all((np.array(seen) >= -2.0) & (np.array(seen) <= 0.5))
 
 
-def test_the_default_without_constraint_rows_is_newton_and_says_why():
-    result = prepared("bounded").solve()
-    assert result.method == "newton"
-    assert "4 variables" in result.why_method
-    assert result.success
-    assert "method" in str(result)
+def test_the_default_without_constraint_rows_is_newton_for_repeated_solves_and_says_why():
+    repeated, once = prepared("bounded").solve(driver="fused"), prepared("bounded").solve()
+    assert (repeated.method, once.method) == ("newton", "interior-point")
+    for result in (repeated, once):
+        assert "4 variables" in result.why_method
+        assert result.success
+        assert "method" in str(result)
+    np.testing.assert_allclose(repeated.x_flat, once.x_flat, atol=1e-6)
 
 
 def test_each_status_is_reached_on_purpose():
