@@ -2,11 +2,13 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from certifying import ready
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import fsolve
 
+import karush
 from karush.certificates import Scales, judge, typical_scales
 from karush.certificates.analysis import analyse
 from karush.core.status import Verdict
@@ -85,3 +87,14 @@ def test_scales_are_powers_of_two_and_the_users_where_given():
     assert isinstance(scales, Scales)
     np.testing.assert_array_equal(scales.x, [2.0, 4.0])
     assert np.frexp(scales.f)[0] == 0.5
+
+
+@pytest.mark.parametrize("driver", ["python", "fused"])
+def test_a_start_is_no_minimum_by_the_typical_sizes_of_other_parameters(driver):
+    """min p (x − 1)² from 0, prepared with p = 1 and solved with p = 1e-12, whose slope at 0 is 2e-12."""
+    problem = Problem(lambda x, p: p * jnp.sum((x - 1.0) ** 2), np.zeros(2), params=1.0)
+    prepared = karush.prepare(problem)
+    assert prepared.solve(driver=driver).success
+    small = prepared.solve(params=1e-12, driver=driver)
+    np.testing.assert_allclose(small.x, np.ones(2), rtol=1e-8)
+    assert small.success

@@ -147,3 +147,18 @@ def test_the_printed_table_shows_estimates_with_their_errors(fit):
     assert "estimates" in text
     assert f"± {float(fit.standard_errors[0]):.3g}" in text
     assert "17 degrees of freedom" in text
+
+
+def test_fewer_residuals_than_parameters_have_no_covariance_even_with_known_variances():
+    """A flat minimum is a minimum, so the fit succeeds."""
+    found = karush.least_squares(lambda x: jnp.array([x[0] + x[1] - 1.0]), np.ones(2))
+    assert found.success
+    with pytest.raises(ProblemError, match="1 residuals do not tell 2 parameters apart"):
+        found.covariance(absolute=True)
+
+
+def test_known_variances_are_refused_where_the_sandwich_would_ignore_them(fit):
+    robust = karush.least_squares(line, np.zeros(3), loss="soft_l1")
+    for found, options in ((fit, {"robust": True}), (robust, {})):
+        with pytest.raises(OptionError, match="absolute is True, but the sandwich"):
+            found.confidence_intervals(absolute=True, **options)

@@ -61,6 +61,19 @@ def test_products_alone_give_the_same_covariance_and_a_log_evidence_within_its_e
 
 
 @cache
+def test_lanczos_steps_that_have_not_settled_show_in_the_error_and_refuse_samples():
+    """Diagonal H: the probes agree to rounding on an estimate that is wrong by nats, so their spread is no error."""
+    diagonal = np.geomspace(1e-3, 1.0, 200)
+    posterior = karush.laplace(
+        lambda x: 0.5 * jnp.sum(diagonal * (x - 1.0) ** 2), np.zeros(200), method="products", steps=8
+    )
+    off = posterior.log_evidence - 0.5 * (200 * LOG_2PI - np.sum(np.log(diagonal)))
+    assert abs(off) > 1.0
+    assert abs(off) <= posterior.log_evidence_error
+    with pytest.raises(SensitivityError, match="have not settled: the last half of steps=8"):
+        posterior.sample(1)
+
+
 def chain():
     """A random walk of 80 steps observed with noise: H is tridiagonal."""
     data = np.sin(np.arange(80) / 7.0)
@@ -150,3 +163,12 @@ def test_a_wrong_option_names_itself_its_value_and_the_cure(options, words):
         karush.laplace(result, **options)
     with pytest.raises(OptionError, match="count is 0"):
         linear("dense").sample(0)
+
+
+def test_a_constraint_within_three_standard_deviations_is_noted():
+    """x₀ + x₁ has variance 2 and its limit at 1.4: 1.4 / √2 standard deviations."""
+    near = karush.between(lambda x: x[0] + x[1], upper=1.4, name="sum")
+    far = karush.between(lambda x: x[0] - x[1], upper=10.0, name="difference")
+    posterior = karush.laplace(lambda x: 0.5 * jnp.sum(x**2), np.full(2, 0.3), constraints=[near, far])
+    assert posterior.notes == ("sum lies 1.0 standard deviations from its limit: the posterior is cut off there",)
+    assert posterior.sample(np.int64(3)).shape == (3, 2)

@@ -129,3 +129,12 @@ def test_many_variables_take_no_memory_of_order_n_squared(monkeypatch):
     assert result.certificate.verdict is karush.Verdict.LOCAL_MINIMUM
     assert "Lanczos" in str(result.certificate.entries)
     assert peak < ONE_MATRIX / 100
+
+
+def test_rounding_of_the_lanczos_steps_is_no_negative_curvature():
+    """At 0 the Hessian is diag(0, 1, …, 1), known by products alone: no Rayleigh quotient of it is negative."""
+    mean = np.ones(1600) / 40.0
+    flat_way = karush.Problem(lambda x: jnp.sum(jnp.cosh(x[1:])) + x[0] ** 4 + (mean @ x) ** 4, np.zeros(1600))
+    certificate = karush.certify(flat_way, np.zeros(1600))
+    assert certificate.verdict is karush.Verdict.STATIONARY
+    assert "along a feasible direction is -" not in certificate.sentence

@@ -1,5 +1,6 @@
 """Least squares: the methods, the elimination of linear parameters, losses, weights, bounds, and bad input."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -97,6 +98,25 @@ def test_eliminated_parameters_are_those_the_program_is_affine_in():
     names = fit.function.door.names()
     assert [names[i] for i in fit.linear] == ["floor", "size"]
     assert "eliminated" in fitted().why_method
+
+
+@pytest.mark.parametrize(
+    ("model", "truth", "start", "affine"),
+    [
+        (lambda x, t: jnp.minimum(x[0] * t, x[1]), (1.5, 3.0), (1.0, 2.0), []),
+        (lambda x, t: x[0] + jnp.maximum(x[1] * t - x[2], 0.0), (1.0, 1.0, 2.0), (0.5, 1.5, 1.5), [0]),
+        (lambda x, t: x[0] * jnp.abs(t - x[1]) + x[2], (2.0, 1.3, 0.5), (1.0, 1.0, 0.0), [0, 2]),
+        (lambda x, t: x[0] * jnp.power(x[1] + t, -x[2]), (2.0, 1.3, 0.5), (1.0, 1.0, 1.0), [0]),
+    ],
+    ids=["plateau", "broken stick", "corner", "power"],
+)
+def test_a_parameter_under_a_kink_is_not_taken_for_an_affine_one(model, truth, start, affine):
+    """Second derivatives do not see a kink; eliminated, the broken stick ended at a hundred times the residuals."""
+    t = np.linspace(0.05, 4.0, 41)
+    data = np.asarray(model(np.array(truth), t), dtype=float)
+    fit = karush.least_squares(lambda x: model(x, t) - data, np.array(start))
+    assert fit.fit.linear.tolist() == affine
+    assert np.allclose(fit.x, truth, rtol=1e-5)
 
 
 def test_weights_count_as_repeated_observations():
@@ -220,3 +240,51 @@ def test_residuals_that_are_nowhere_finite_are_no_success():
     result = karush.least_squares(lambda x: jnp.log(-jnp.sum(x**2) - 1.0) * jnp.ones(4), np.array([1.0, 2.0]))
     assert result.status is Status.EVALUATION_FAILED
     assert not result.success
+
+
+def test_a_wild_observation_is_no_doubt_where_the_loss_bounds_it():
+    wild = np.where(np.arange(25) == 7, 40.0, 0.0)
+    robust = karush.least_squares(lambda x: decay(x) - wild, START, loss="huber", loss_scale=0.05)
+    assert robust.success
+    assert not any("in doubt" in note for note in robust.notes)
+
+
+def test_the_search_for_other_starts_ends_at_the_time_limit():
+    """One round of the search takes many times the limit."""
+    times = np.linspace(0.0, 1.0, 20_000)
+    data = np.sin(40.0 * times)
+
+    def residual(x):
+        return x[0] * jnp.exp(-x[1] * times) * jnp.cos(x[2] * times) - data
+
+    limit = 3.0
+    fit = karush.least_squares(residual, np.array([1.0, 1.0, 3.0]), time_limit=limit)
+    assert fit.seconds < 3.0 * limit
+    assert fit.status is Status.TIME_LIMIT or "until time limit" in fit.notes[0]
+
+
+def test_weights_are_a_pytree_of_arrays_of_any_lengths():
+    def both(x):
+        return {"first": x[0] * TIMES - 1.0, "others": (x[1] * TIMES[:3] - 2.0,)}
+
+    def tupled(x):
+        return x[0] * TIMES - 1.0, x[1] * TIMES[:3] - 2.0
+
+    first, second = np.linspace(1.0, 2.0, 25), np.array([1.0, 2.0, 3.0])
+    one = karush.least_squares(both, np.ones(2), weights={"first": first, "others": (second,)})
+    other = karush.least_squares(tupled, np.ones(2), weights=(first, second))
+    assert np.array_equal(one.fit.root_weights, np.sqrt(np.concatenate([first, second])))
+    assert np.array_equal(one.fit.root_weights, other.fit.root_weights)
+
+
+def test_a_residual_without_numbers_is_refused():
+    with pytest.raises(ProblemError, match="residual returned no numbers"):
+        karush.least_squares(lambda x: x[:0], np.ones(2))
+
+
+def test_a_stored_fit_keeps_its_numbers():
+    fit = fitted()
+    again = pickle.loads(pickle.dumps(fit))
+    assert np.array_equal(again.covariance(), fit.covariance())
+    assert np.array_equal(again.residual, fit.residual)
+    assert str(again) == str(fit)

@@ -185,3 +185,13 @@ def test_bad_tangents_and_cotangents_say_what_is_wrong():
         s.product({"target": np.zeros(2), "budget": 0.0})
     with pytest.raises(ProblemError, match="multipliers names 'bugdet'"):
         s.transposed(multipliers={"bugdet": 1.0})
+
+
+def test_an_estimate_has_a_derivative_in_its_data():
+    """Linear regression: x = (AᵀWA)⁻¹ AᵀW b."""
+    matrix = np.stack([np.ones(12), np.linspace(-1.0, 2.0, 12)], axis=1)
+    weights = np.linspace(1.0, 3.0, 12)
+    data = np.cos(np.arange(12.0))
+    fit = karush.least_squares(lambda x, p: matrix @ x - p["data"], np.zeros(2), params={"data": data}, weights=weights)
+    expected = np.linalg.solve(matrix.T * weights @ matrix, matrix.T * weights)
+    assert np.allclose(karush.sensitivity(fit).x["data"], expected, rtol=0, atol=1e-13)

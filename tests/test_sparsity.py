@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import karush
 from karush import Problem, between, equal
 from karush.derivatives import Evaluator, evaluator
 from karush.problem import flatten
@@ -100,3 +101,19 @@ def test_rows_without_entries_are_evaluated_too():
     np.testing.assert_array_equal(at.rows, 1.0)
     np.testing.assert_array_equal(at.jacobian, np.zeros((2, N)))
     assert evaluate.sparse(np.ones(N), np.ones(2)).jacobian_data.size == evaluate.jacobian_pattern[0].size
+
+
+def test_an_entry_that_is_zero_for_the_first_parameters_is_not_missed_for_the_next():
+    """At 0 the chain with p = 5 is a saddle: its Hessian is 1 on the diagonal and 5 beside it."""
+    n = 200
+
+    def chain(x, p):
+        return jnp.sum(x**4 / 4 + x**2 / 2) + jnp.sum(p * x[:-1] * x[1:])
+
+    prepared = karush.prepare(Problem(chain, np.full(n, 0.5), params=np.zeros(n - 1)))
+    prepared.solve()
+    prepared.parts.set_params(np.full(n - 1, 5.0))
+    beside = np.diag(np.full(n - 1, 5.0), 1)
+    hessian = np.asarray(prepared.parts.evaluator(np.zeros(n), np.zeros(0)).hessian)
+    np.testing.assert_allclose(hessian, np.eye(n) + beside + beside.T, rtol=8 * EPS)
+    assert prepared.certify(np.zeros(n)).verdict is karush.Verdict.NOT_A_MINIMUM

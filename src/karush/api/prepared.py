@@ -71,7 +71,8 @@ class Prepared:
         warm
             An earlier result of this problem, to start from.
         params
-            Other values for the problem's params, kept for later solves; nothing is compiled anew.
+            Other values for the problem's params, kept for later solves; nothing is traced anew, and nothing compiled
+            unless typical sizes change by more than two orders of magnitude.
         options
             Those of `minimize`.
         """

@@ -1,7 +1,7 @@
 """Rules of ball arithmetic for primitives that move, add up or contract the elements of arrays.
 
 What only moves elements needs no arithmetic: the primitive itself is run on an array of positions, and the balls are
-taken from there (`by_position`). The common ones are written out with NumPy, which saves JAX compiling each shape.
+taken from there (`gather`). The common ones are written out with NumPy, which saves JAX compiling each shape.
 """
 
 import operator
@@ -13,10 +13,10 @@ import numpy as np
 from flint import arb
 from jax import lax
 
-from karush.arithmetic.ball_numbers import Undecided, balls
+from karush.arithmetic.ball_numbers import Undecided, balls, lift
 from karush.core.precision import float64
 from karush.jaxprs import degree_algebra
-from karush.jaxprs.walk import Rule, Step, bind
+from karush.jaxprs.walk import Rule, Step
 
 Values = Sequence[np.ndarray]
 OUTSIDE = -1
@@ -28,36 +28,21 @@ def moved(move: Callable[[Step, np.ndarray], np.ndarray]) -> Rule:
     return lambda step, a: (np.asarray(move(step, a), dtype=a.dtype),)
 
 
-def by_position(reals: int) -> Rule:
-    """Rule of a primitive that moves the elements of its first `reals` operands; the others are integers.
-
-    The primitive is run on positions in the operands laid end to end.
-    """
-
-    def rule(step: Step, *operands: np.ndarray) -> Values:
-        pool = np.concatenate([operand.ravel() for operand in operands[:reals]])
-        ends = np.cumsum([0, *[operand.size for operand in operands[:reals]]])
-        positions = [
-            np.arange(start, end, dtype=float).reshape(operand.shape)
-            for start, end, operand in zip(ends, ends[1:], operands[:reals], strict=False)
-        ]
-        with float64():
-            results = bind(step, *map(jnp.asarray, positions), *map(jnp.asarray, operands[reals:]))
-        return [_taken(step, pool, np.asarray(result)) for result in results]
-
-    return rule
-
-
-def _taken(step: Step, pool: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Elements at positions; these are float64, exact, for then a fill value for reads outside arrives as NaN."""
-    if np.isnan(positions).any():
-        raise Undecided(f"'{step.primitive}' at {step.place} reads outside its array")
-    return np.asarray(pool[positions.astype(int)], dtype=pool.dtype)
-
-
 def gather(step: Step, a: np.ndarray, indices: np.ndarray) -> Values:
-    """Elements of `a` at run-time indices; out of bounds, what the mode says: the nearest, or no number."""
-    return by_position(1)(step, a, indices)
+    """Elements of `a` at run-time indices; out of bounds, what the mode says: the nearest, the fill value, or none.
+
+    The primitive is run on positions; `OUTSIDE` reads the fill value, which is put last.
+    """
+    params = {**step.params, "fill_value": OUTSIDE}
+    positions = np.arange(a.size, dtype=float).reshape(a.shape)
+    with float64():
+        found = np.asarray(step.equation.primitive.bind(jnp.asarray(positions), jnp.asarray(indices), **params))
+    fill = step.params["fill_value"]
+    if fill is None and np.any(found == OUTSIDE):
+        raise Undecided(f"'{step.primitive}' at {step.place} reads outside its array")
+    last = lift(np.asarray(0 if fill is None else fill, dtype=step.out_avals[0].dtype))
+    pool = np.concatenate([a.ravel(), last.reshape(1).astype(a.dtype)])
+    return (np.asarray(pool[found.astype(int)], dtype=a.dtype),)
 
 
 def _places(step: Step, indices: np.ndarray) -> np.ndarray:
@@ -190,4 +175,4 @@ RULES: dict[str, Rule] = {
 }
 """primitive -> rule"""
 
-__all__ = ["RULES", "by_position"]
+__all__ = ["RULES"]

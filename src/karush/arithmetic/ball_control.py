@@ -60,7 +60,7 @@ def rules(table: Mapping[str, Rule], *, joining: bool) -> dict[str, Rule]:
         if not joining:
             raise Undecided(f"balls cannot tell which branch is taken at {step.place}")
         branches = [run(step.bodies[answer], operands) for answer in (NO, YES)]
-        return [join(a, b) for a, b in zip(*branches, strict=True)]
+        return [join(a, b, aval.dtype) for a, b, aval in zip(*branches, step.out_avals, strict=True)]
 
     return {"scan": scan, "while": while_loop, "cond": cond}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from flint import arb
 
-from karush.arithmetic.ball_logic import at_integer
+from karush.arithmetic.ball_logic import at_integer, by_kind, logical_and, logical_or
 from karush.arithmetic.ball_numbers import (
     Undecided,
     as_array,
@@ -164,6 +164,11 @@ def _at_half(a: arb) -> bool:
     return (a + arb(0.5)).contains_integer()
 
 
+def _at_cut(y: arb, x: arb) -> bool:
+    """Whether ``atan2(y, x)`` may jump from −π to π on the balls."""
+    return bool(y.contains(0)) and not x > 0
+
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("copy", "copy_p", "device_put", "stop_gradient", "optimization_barrier", "name", "real"), same),
     "neg": lambda step, a: (as_array(-a) if is_real(a) else -a,),
@@ -173,8 +178,8 @@ RULES: dict[str, Rule] = {
     "mul": arithmetic(operator.mul),
     "div": divide,
     "rem": of_two(_remainder, np.fmod),
-    "max": of_two(arb.max, np.maximum),
-    "min": of_two(arb.min, np.minimum),
+    "max": by_kind(of_two(arb.max, np.maximum), logical_or),
+    "min": by_kind(of_two(arb.min, np.minimum), logical_and),
     "clamp": clamp,
     "abs": lambda step, a: (unary(abs)(a) if is_real(a) else np.abs(a),),
     "sign": lambda step, a: (unary(arb.sgn)(a) if is_real(a) else np.sign(a),),
@@ -183,7 +188,7 @@ RULES: dict[str, Rule] = {
     "round": rounded,
     "integer_pow": integer_power,
     "pow": power,
-    "square": of_one(lambda a: _whole_power(a, 2)),
+    "square": lambda step, a: (unary(lambda ball: _whole_power(ball, 2))(a) if is_real(a) else np.asarray(a * a),),
     "sqrt": of_one(arb.sqrt),
     "rsqrt": of_one(arb.rsqrt),
     "cbrt": of_one(_increasing(_cbrt)),
@@ -226,6 +231,7 @@ SMOOTH: dict[str, Rule] = {
     "ceil": _kinked("ceil", at_integer, RULES["ceil"]),
     "round": _kinked("round", _at_half, rounded),
     "rem": _kinked("rem", lambda a, b: (a / b).contains_integer(), RULES["rem"]),
+    "atan2": _kinked("atan2", _at_cut, RULES["atan2"]),
     "cbrt": _kinked("cbrt", lambda a: a.contains(0), RULES["cbrt"]),
 }
 """primitive -> rule that refuses kinks and jumps"""

@@ -76,6 +76,11 @@ def logical_not(step: Step, a: np.ndarray) -> Values:
     return (np.where(a == UNDECIDED, UNDECIDED, 1 - a).astype(np.int8),)
 
 
+def by_kind(number: Rule, answer: Rule) -> Rule:
+    """`number`, or for booleans, whose larger is their or and whose smaller is their and, `answer`."""
+    return lambda step, *operands: (answer if step.in_avals[0].dtype == np.bool_ else number)(step, *operands)
+
+
 def is_finite(step: Step, a: np.ndarray) -> Values:
     """Every real number is; what is no real number is refused at the outputs."""
     return (np.asarray(np.frompyfunc(lambda ball: YES if ball.is_finite() else UNDECIDED, 1, 1)(a)).astype(np.int8),)
@@ -91,7 +96,7 @@ def select(step: Step, which: np.ndarray, *cases: np.ndarray) -> Values:
     if unknown.any():
         everything = cases[0]
         for case in cases[1:]:
-            everything = join(everything, case)
+            everything = join(everything, case, step.out_avals[0].dtype)
         chosen = np.where(unknown, everything, chosen)
     return (chosen,)
 
@@ -150,4 +155,4 @@ SMOOTH: dict[str, Rule] = {
 }
 """primitive -> rule that refuses kinks and jumps"""
 
-__all__ = ["RULES", "SMOOTH", "at_integer"]
+__all__ = ["RULES", "SMOOTH", "at_integer", "by_kind", "logical_and", "logical_or"]

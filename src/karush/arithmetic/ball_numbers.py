@@ -124,11 +124,11 @@ def around(middle: np.ndarray, radius: np.ndarray) -> np.ndarray:
     return binary(lambda m, r: arb(m, r))(middle, radius)
 
 
-def join(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Smallest values that hold both: union of balls, `UNDECIDED` where answers differ."""
+def join(a: np.ndarray, b: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Smallest values that hold both: union of balls, `UNDECIDED` where answers differ; `dtype` is the program's."""
     if is_real(a):
         return binary(lambda p, q: p if p is q else p.union(q))(a, b)
-    if a.dtype == np.int8:
+    if dtype == np.bool_:
         return np.where(a == b, a, UNDECIDED).astype(np.int8)
     if np.array_equal(a, b):
         return a

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat
 
+from karush.arithmetic.ball_logic import by_kind
 from karush.arithmetic.ball_numbers import NO, UNDECIDED, YES, Undecided, as_array, balls, is_real
 from karush.jaxprs.walk import Rule, Step
 
@@ -113,6 +114,8 @@ def arg_extreme(largest: bool) -> Rule:
     def rule(step: Step, a: np.ndarray) -> Values:
         (axis,) = step.params["axes"]
         if not is_real(a):
+            if step.in_avals[0].dtype == np.bool_ and (a == UNDECIDED).any():
+                raise Undecided(f"'{step.primitive}' at {step.place} picks among answers that balls cannot decide")
             found = np.argmax(a, axis) if largest else np.argmin(a, axis)
             return (np.asarray(found, dtype=step.params["index_dtype"]),)
         rows = np.moveaxis(a, axis, -1)
@@ -132,6 +135,8 @@ def ordered(step: Step, *operands: np.ndarray) -> Values:
     """``sort`` along one axis by one key, where the order is certain."""
     axis, keys = step.params["dimension"], operands[0]
     if not is_real(keys):
+        if step.in_avals[0].dtype == np.bool_ and (keys == UNDECIDED).any():
+            raise Undecided(f"'sort' at {step.place} orders answers that balls cannot decide")
         if step.params["num_keys"] > 1:
             raise Undecided(f"'sort' at {step.place} orders integers by several keys, which has no rule")
         order = np.argsort(keys, axis=axis, kind="stable")
@@ -175,8 +180,8 @@ def _refused(name: str) -> Rule:
 RULES: dict[str, Rule] = {
     "reduce_sum": reduce(operator.add, np.sum, 0.0),
     "reduce_prod": reduce(operator.mul, np.prod, 1.0),
-    "reduce_max": reduce(arb.max, np.max, -np.inf),
-    "reduce_min": reduce(arb.min, np.min, np.inf),
+    "reduce_max": by_kind(reduce(arb.max, np.max, -np.inf), reduce_or),
+    "reduce_min": by_kind(reduce(arb.min, np.min, np.inf), reduce_and),
     "reduce_and": reduce_and,
     "reduce_or": reduce_or,
     "argmax": arg_extreme(True),

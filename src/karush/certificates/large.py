@@ -220,7 +220,7 @@ def _solved(curved: Curved, found: Spectrum, free: np.ndarray, slope: np.ndarray
 
 
 def _loss(curved: Curved, moved: Curved, found: Spectrum, free: np.ndarray) -> float:
-    """Upper bound of the relative loss of the least eigenvalue from `curved` to `moved`, by ‖ΔH‖₂ or a second look."""
+    """Estimate of the relative loss of the least eigenvalue from `curved` to `moved`, by ‖ΔH‖₂ or a second look."""
     least = found.least
     if curved.entries is not None and moved.entries is not None:
         difference = abs(moved.entries - curved.entries)

@@ -3,10 +3,11 @@
 ```
 sparse     H − σI = L D Lᵀ without pivoting: all pivots positive exactly if λ_min(H) > σ; λ_min by inverse Lanczos
 products   Lanczos from a random start: θ_min >= λ_min, and with probability 1 − δ
-           λ_min >= θ_min − ε (θ_max − θ_min) / (1 − ε),   ε = (ln(1.65 √n / δ) / (2k − 1))²       after k steps
+           λ_min >= θ_min − ε (θ_max − θ_min) / (1 − 2ε),   ε = (ln(1.65 √n · 2 q / δ) / (2k − 1))²  after k steps
 ```
 
-The second line is theorem 4.2 of [KW92]: a statement about chance, said so in the certificate.
+The second line is theorem 4.2 of [KW92] at both ends of the spectrum (λ_max − λ_min is not known either), at each of
+the q looks that may end the steps: a statement about chance, said so in the certificate.
 """
 
 import math
@@ -18,12 +19,12 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from karush.certificates.second_order import CURVATURE, EPS
-from karush.derivatives.large import Curved
+from karush.derivatives.large import LANCZOS_STEPS, Curved
 
 CHANCE = 1e-6
 """δ, the probability with which Lanczos may miss the least eigenvalue by more than said"""
 STEPS = 2000
-"""Lanczos steps at most; 2000 settle condition numbers up to about 3e4"""
+"""Lanczos steps at most; 2000 settle condition numbers up to about 2e4"""
 SURE = 0.25
 """part of the estimate that the lower bound has to reach for the steps to end"""
 EXHAUSTED = 64.0 * EPS
@@ -129,7 +130,8 @@ def _by_products(curved: Curved, free: np.ndarray) -> Spectrum:
     size = int(np.count_nonzero(free))
     alpha, beta = np.zeros(0), np.zeros(0)
     carry: tuple = (np.zeros(free.size), _start(free), np.float64(0.0))
-    doubt = math.log(1.648 * math.sqrt(size) / CHANCE)
+    looks = -(-STEPS // LANCZOS_STEPS)
+    doubt = math.log(1.648 * math.sqrt(size) * 2 * looks / CHANCE)
     least, below, error = np.nan, -np.inf, np.inf
     while alpha.size < STEPS:
         carry, found = curved.lanczos(free, carry)
@@ -144,13 +146,16 @@ def _by_products(curved: Curved, free: np.ndarray) -> Spectrum:
         values = scipy.linalg.eigh_tridiagonal(alpha, beta[:-1], eigvals_only=True)
         least, greatest = float(values[0]), float(values[-1])
         error = CURVATURE * EPS * max(abs(least), abs(greatest)) * math.sqrt(size)
-        share = min((doubt / (2 * k - 1)) ** 2, 1.0 - EPS)
-        below = least - error if exhausted else least - share / (1.0 - share) * (greatest - least)
+        share = (doubt / (2 * k - 1)) ** 2
+        margin = share / (1.0 - 2.0 * share) * (greatest - least) if share < 0.5 else math.inf
+        below = least - error if exhausted else least - margin
         if below > SURE * least > error or least < -error or exhausted:
             break
     steps = f"by {alpha.size} Lanczos steps"
     if least < -error:
-        return Spectrum(least, -np.inf, error, _ritz(curved, free, alpha, beta[:-1]), steps)
+        vector = _ritz(curved, free, alpha, beta[:-1])
+        # Without reorthogonalisation a Ritz value is a Rayleigh quotient only up to the rounding of all steps.
+        return Spectrum(float(vector @ (curved @ vector)), -np.inf, error, vector, steps)
     how = f"{steps}, with a chance of {CHANCE:.0e} to be wrong"
     return Spectrum(least, below if below > error else -np.inf, error, np.zeros(free.size), how)
 

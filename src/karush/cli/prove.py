@@ -63,10 +63,10 @@ def prove(
                 given = read_point(at, problem)
                 point, multipliers = given.x, given.multipliers
             proof = prove_point(prepared, point, multipliers, precision=precision, time_limit=time_limit)
-    document: dict[str, Any] = {"schema": SCHEMA, **proof.document, "source": file, "report": report(proof)}
+    document: dict[str, Any] = {"schema": SCHEMA, **proof.document, "source": file}
     if output is not None:
-        write(document, output)
-    print(json_text.dumps(document, indent=1) if json else proof)
+        write(document if proof.proved else {}, output)
+    print(json_text.dumps({**document, "report": report(proof)}, indent=1) if json else proof)
     return SUCCESS if "strict minimum" in proof or "global minimum" in proof else NO_SUCCESS
 
 

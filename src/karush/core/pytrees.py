@@ -44,7 +44,7 @@ class Door:
             naming the leaf that has another structure or shape.
         """
         leaves, treedef = tree_util.tree_flatten(tree)
-        if len(self.shapes) == 1 and len(leaves) != 1:
+        if len(self.shapes) == 1 and (len(leaves) != 1 or tree_util.treedef_is_leaf(self.treedef)):
             leaves, treedef = [tree], self.treedef
         if treedef != self.treedef:
             raise ProblemError(f"{argument} has structure {treedef}, but x0 has {self.treedef}; give it x0's structure")

@@ -33,7 +33,9 @@ class Found(NamedTuple):
 
 
 def find(program: ClosedJaxpr, n: int) -> Found:
-    """Pattern of the linear program ``(x, v) -> J(x) v``, v (n,), result (k,).
+    """Pattern of the linear program ``(x, v, *params) -> J(x) v``, v (n,), result (k,).
+
+    Like x, parameters are not known: where one happens to be zero, the next one need not be.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def find(program: ClosedJaxpr, n: int) -> Found:
 
     # Inside a user's own jit the numbers of the indices are computed now, and not put into his program.
     with jax.ensure_compile_time_eval():
-        (out,) = run(inline(program), [Value(), Value(identity(n))])
+        (out,) = run(inline(program), [Value(), Value(identity(n)), *(Value() for _ in program.in_avals[2:])])
     sets = sets_of(out, prod(program.out_avals[0].shape), n)
     rows = np.repeat(np.arange(sets.shape[0], dtype=np.int32), np.diff(sets.indptr))
     return Found(rows, sets.indices.astype(np.int32), tuple(assumed))

@@ -60,22 +60,23 @@ class Pattern:
 def detect(program: Callable[..., Any], n: int, m: int, params: list[Any]) -> Pattern | None:
     """Colored patterns of ``program(x, *params) -> (1+m,)``, or None where dense products are as good.
 
-    They are read off the traced products (``detection.py``), so no entry is missed by an unlucky probing point.
+    They are read off the traced products (``detection.py``), so no entry is missed by an unlucky probing point, nor by
+    parameters that are zero now: a prepared problem is solved with others.
     """
     x = jax.ShapeDtypeStruct((n,), np.float64)
     with float64():
         weights = jnp.ones(1 + m)
 
-        def lagrangian(x: Any) -> Any:
-            return jnp.vdot(weights, program(x, *params))
+        def bent(x: Any, v: Any, *params: Any) -> Any:
+            slope = jax.grad(lambda x: jnp.vdot(weights, program(x, *params)))
+            return jax.jvp(slope, (x,), (v,))[1]
 
-        def rows(x: Any) -> Any:
-            return program(x, *params)[1:]
+        def along(x: Any, v: Any, *params: Any) -> Any:
+            return jax.jvp(lambda x: program(x, *params)[1:], (x,), (v,))[1]
 
-        slope = jax.grad(lagrangian)
         try:
-            found = find(jax.make_jaxpr(lambda x, v: jax.jvp(slope, (x,), (v,))[1])(x, x), n)
-            of_rows = find(jax.make_jaxpr(lambda x, v: jax.jvp(rows, (x,), (v,))[1])(x, x), n) if m else None
+            found = find(jax.make_jaxpr(bent)(x, x, *params), n)
+            of_rows = find(jax.make_jaxpr(along)(x, x, *params), n) if m else None
         except TooFullError:
             return None
         hessian = asdex.SparsityPattern(*both_sides(found, n), (n, n))

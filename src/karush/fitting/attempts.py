@@ -6,6 +6,7 @@
 3. Parameters that can be exchanged for each other are put into the order that they have at the start.
 """
 
+import time
 from collections.abc import Callable
 from itertools import combinations
 
@@ -56,7 +57,10 @@ def _elsewhere(
     population = Population(fit, seed=0)
     best = first
     for _ in range(ROUNDS):
-        population.evolve()
+        population.evolve(effort.deadline)
+        if time.perf_counter() > effort.deadline:
+            effort.stopped = Status.TIME_LIMIT
+            break
         before, refined = best, []
         for beta in population.best(REFINED):
             x = np.zeros(fit.n)
@@ -74,7 +78,8 @@ def _elsewhere(
         population.insert(refined)
     effort.residuals += population.evaluations
     effort.columns += population.evaluations * fit.linear.size
-    said = f"the run from the start was in doubt ({'; '.join(reasons)}), so other starts were tried: "
+    tried = "other starts were tried" + (f" until {effort.stopped.value}" if effort.stopped is not None else "")
+    said = f"the run from the start was in doubt ({'; '.join(reasons)}), so {tried}: "
     if best is first:
         return best, (said + "none led to a better fit",)
     return best, (said + f"the cost went from {measured(first.cost)} to {measured(best.cost)}",)

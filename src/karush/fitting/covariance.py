@@ -28,6 +28,11 @@ def inverse_factor(jacobian: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     ProblemError
         where the columns of J are linearly dependent, naming the parameters that take part.
     """
+    if jacobian.shape[0] < jacobian.shape[1]:
+        raise ProblemError(
+            f"no covariance: {jacobian.shape[0]} residuals do not tell {jacobian.shape[1]} parameters apart; fix some "
+            "by equal bounds, or add observations"
+        )
     length = np.linalg.norm(jacobian, axis=0)
     if not np.all(length > 0):
         name = names[int(np.argmin(length))]

@@ -8,13 +8,15 @@ unexplained   Σ r² / Σ (y − mean)²
 roughness     Σ (rᵢ₊₁ − rᵢ)² / (2 Σ r²)     near 1 for independent errors in their order, near 0 for a smooth misfit
 ```
 
-The second is von Neumann's ratio [Neu41], halved.
+The second is von Neumann's ratio [Neu41], halved. With a loss other than the linear one r stands for ``√ρ' r``, so that
+a wild observation is no reason for doubt.
 """
 
 import numpy as np
 
 from karush.core.status import Status
 from karush.core.table import measured
+from karush.fitting import loss as losses
 from karush.fitting.problem import Fit
 from karush.fitting.run import Run
 
@@ -55,7 +57,7 @@ def _reasons(fit: Fit, run: Run, started: np.ndarray | None) -> list[str]:
     length = np.linalg.norm(run.jacobian, axis=0)
     if fit.m >= fit.n and not _least(run.jacobian / np.where(length > 0, length, 1.0)) > RANK:
         reasons.append("parameters cannot be told apart there: the Jacobian is rank deficient")
-    share, rough = _shares(fit, run, length)
+    share, rough = _shares(fit, run)
     if share > UNEXPLAINED:
         reasons.append(f"the model explains little: {measured(share)} of the variation is left")
     elif rough < SMOOTH and share > NEGLIGIBLE:
@@ -77,17 +79,20 @@ def _least(unit: np.ndarray) -> float:
     return float(np.linalg.svd(unit, compute_uv=False)[-1])
 
 
-def _shares(fit: Fit, run: Run, length: np.ndarray) -> tuple[float, float]:
+def _shares(fit: Fit, run: Run) -> tuple[float, float]:
     """Unexplained share and roughness of the residuals."""
-    r = run.r[fit.root_weights > 0]
+    # What the loss takes from a residual is taken from the observation: from residual and response alike.
+    share = np.sqrt(losses.LOSSES[fit.loss](np, (run.r / fit.loss_scale) ** 2)[1])
+    whole, jacobian = share * run.r, share[:, None] * run.jacobian
+    r = whole[fit.root_weights > 0]
     total = float(r @ r)
     if r.size < FEWEST or not total > 0:
         return 0.0, 1.0
     rough = float(np.sum(np.diff(r) ** 2)) / (2.0 * total)
     if fit.linear.size:
-        response = run.r - run.jacobian[:, fit.linear] @ run.x[fit.linear]
+        response = whole - jacobian[:, fit.linear] @ run.x[fit.linear]
         around = float(np.sum((response - response.mean()) ** 2))
     else:
-        parts = run.jacobian * run.x
+        parts = jacobian * run.x
         around = total + float(np.max(np.sum((parts - parts.mean(axis=0)) ** 2, axis=0)))
     return total / around if around > 0 else 1.0, rough

@@ -12,6 +12,7 @@ exact where f is quadratic: a linear model with a normal prior and normal noise.
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +62,7 @@ class Laplace:
 
     @property
     def log_evidence_error(self) -> float:
-        """Standard error of the log evidence by the random vectors of ``method="products"``; else 0."""
+        """For ``method="products"`` the standard error, plus what the last half of the steps changed; else 0."""
         return 0.5 * self.precision.log_det_error
 
     @property
@@ -87,7 +88,7 @@ class Laplace:
 
     def sample(self, count: int, seed: int = 0) -> Any:
         """`count` draws from N(mean, H⁻¹): structure of x, each leaf with a first axis of length `count`."""
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
             raise OptionError(f"count is {count!r}; give a positive integer")
         noise = np.random.default_rng(seed).standard_normal((self.mean_flat.size, count))
         draws = self.mean_flat[:, None] + self.precision.root(noise)
@@ -117,7 +118,7 @@ def laplace_at(result: Result, *, method: Method = "auto", probes: int = 32, ste
     if method not in METHODS:
         raise OptionError(f"method is {method!r}; the methods are {', '.join(map(repr, METHODS))}")
     for name, given, least in (("probes", probes, 2), ("steps", steps, 1)):
-        if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        if isinstance(given, bool) or not isinstance(given, Integral) or given < least:
             raise OptionError(f"{name} is {given!r}; give an integer, at least {least}")
     flat = result.flat
     if flat.closed_jaxpr is None:
@@ -140,7 +141,7 @@ def laplace_at(result: Result, *, method: Method = "auto", probes: int = 32, ste
         return Products(flat, x, probes, steps, seed)
 
     mean, value, factored = _polished(result, evaluator, precision)
-    return Laplace(flat, mean, value, factored, _near_limits(flat, mean, factored))
+    return Laplace(flat, mean, value, factored, _near_limits(flat, mean, factored, evaluator))
 
 
 def _require_mode(result: Result) -> None:
@@ -187,21 +188,24 @@ def _polished(result: Result, evaluator: Evaluator, precision: Any) -> tuple[np.
     return x, float(at.value), factored
 
 
-def _near_limits(flat: FlatProblem, mean: np.ndarray, factored: Factored) -> tuple[str, ...]:
-    """Which bounds cut off a visible part of the normal distribution."""
+def _near_limits(flat: FlatProblem, mean: np.ndarray, factored: Factored, evaluator: Evaluator) -> tuple[str, ...]:
+    """Which bounds and constraints, linearised, cut off a visible part of the normal distribution."""
     bounded = np.flatnonzero(np.isfinite(flat.lower) | np.isfinite(flat.upper))
-    if not bounded.size:
-        return ()
-    columns = np.zeros((flat.n, bounded.size))
+    columns = np.zeros((flat.n, bounded.size + flat.m))
     columns[bounded, np.arange(bounded.size)] = 1.0
-    deviation = np.sqrt(factored.solve(columns)[bounded, np.arange(bounded.size)])
-    distance = np.minimum(mean - flat.lower, flat.upper - mean)[bounded] / deviation
+    room = np.minimum(mean - flat.lower, flat.upper - mean)[bounded]
+    names = [f"{Door.names(flat.door)[i]} lies {{}} standard deviations from its bound" for i in bounded]
+    if flat.m:
+        at = evaluator(mean, np.zeros(flat.m))
+        columns[:, bounded.size :] = at.jacobian.T
+        room = np.concatenate((room, np.minimum(at.rows - flat.row_lower, flat.row_upper - at.rows)))
+        names += [f"{name} lies {{}} standard deviations from its limit" for name in flat.row_names]
+    if not room.size:
+        return ()
+    deviation = np.sqrt(np.sum(columns * factored.solve(columns), axis=0))
+    distance = np.where(deviation > 0, room / np.where(deviation > 0, deviation, 1.0), np.inf)
     near = np.flatnonzero(distance < FAR)
-    names = Door.names(flat.door)
-    return tuple(
-        f"{names[bounded[i]]} lies {distance[i]:.1f} standard deviations from its bound: the posterior is cut off there"
-        for i in near[:5]
-    )
+    return tuple(names[i].format(f"{distance[i]:.1f}") + ": the posterior is cut off there" for i in near[:5])
 
 
 __all__ = ["Laplace", "laplace_at"]

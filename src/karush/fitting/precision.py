@@ -27,6 +27,8 @@ from karush.problem.flat import FlatProblem
 EPS = float(np.finfo(np.float64).eps)
 CG_TOLERANCE = 1e-12
 """relative residual of conjugate gradients"""
+SAMPLED = 1e-2
+"""What the last half of the Lanczos steps may change in a sample, relative to its length"""
 
 
 class Factored(Protocol):
@@ -36,7 +38,7 @@ class Factored(Protocol):
 
     @property
     def log_det_error(self) -> float:
-        """Standard error of `log_det`; 0 where it is exact."""
+        """Standard error of `log_det`, with what the Lanczos steps have not settled; 0 where it is exact."""
         ...
 
     @property
@@ -163,22 +165,26 @@ class Products:
 
     @cached_property
     def _log_dets(self) -> np.ndarray:
-        """(probes,) estimates ``n Σ_j s_1j² log θ_j`` of log det H from Lanczos runs with random starts."""
+        """(probes, 2) estimates ``n Σ_j s_1j² log θ_j`` of log det H by half of the Lanczos steps and by all."""
         rng = np.random.default_rng(self.seed)
-        estimates = np.zeros(self.probes)
+        estimates = np.zeros((self.probes, 2))
         for k in range(self.probes):
-            values, coordinates, _ = self._lanczos(rng.choice([-1.0, 1.0], self.n), rng)
-            estimates[k] = self.n * float(coordinates[0] ** 2 @ np.log(values))
+            for column, (values, coordinates, _) in enumerate(self._lanczos(rng.choice([-1.0, 1.0], self.n), rng)):
+                estimates[k, column] = self.n * float(coordinates[0] ** 2 @ np.log(values))
         return estimates
 
     @property
     def log_det(self) -> float:
-        return float(np.mean(self._log_dets))
+        return float(np.mean(self._log_dets[:, 1]))
 
     @property
     def log_det_error(self) -> float:
-        """Standard error of `log_det` over the probes."""
-        return float(np.std(self._log_dets, ddof=1) / np.sqrt(self.probes))
+        """Standard error of `log_det` over the probes, plus what the last half of the Lanczos steps changed.
+
+        The probes share the error of a quadrature that has not settled, so their spread does not show it.
+        """
+        half, whole = self._log_dets.T
+        return float(np.std(whole, ddof=1) / np.sqrt(self.probes) + abs(np.mean(whole - half)))
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         operator: Any = scipy.sparse.linalg.LinearOperator
@@ -197,18 +203,31 @@ class Products:
         rng = np.random.default_rng(self.seed)
         out = np.zeros_like(noise)
         for k in range(noise.shape[1]):
-            values, coordinates, krylov = self._lanczos(noise[:, k], rng)
-            weights = coordinates @ (coordinates[0] / np.sqrt(values))
-            out[:, k] = np.linalg.norm(noise[:, k]) * krylov.vectors(weights[:, None])[:, 0]
+            half, whole = (
+                krylov.basis[: values.size].T @ (coordinates @ (coordinates[0] / np.sqrt(values)))
+                for values, coordinates, krylov in self._lanczos(noise[:, k], rng)
+            )
+            changed = float(np.linalg.norm(whole - half) / np.linalg.norm(whole))
+            if not changed <= SAMPLED:
+                raise SensitivityError(
+                    f"the samples have not settled: the last half of steps={self.steps} Lanczos steps changed one by "
+                    f"{measured(changed)} > {measured(SAMPLED)} of its length; give more steps, or method='dense' or "
+                    "'sparse'"
+                )
+            out[:, k] = np.linalg.norm(noise[:, k]) * whole
         return out
 
-    def _lanczos(self, start: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Krylov]:
+    def _lanczos(self, start: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray, Krylov]]:
+        """Ritz values, their coordinates and the basis, after half of the steps and all; after n both times."""
         krylov = Krylov(self.product, start, max(2, min(self.steps, self.n)), rng)
-        krylov.extend(krylov.size)
-        values, coordinates, _ = krylov.ritz()
-        if not (krylov.finite and values[0] > 0):
-            raise singular(float(values[0]), 0.0)
-        return values, coordinates, krylov
+        found = []
+        for steps in (krylov.size // 2 if krylov.size < self.n else self.n, krylov.size):
+            krylov.extend(steps)
+            values, coordinates, _ = krylov.ritz()
+            if not (krylov.finite and values[0] > 0):
+                raise singular(float(values[0]), 0.0)
+            found.append((values, coordinates, krylov))
+        return found
 
 
 __all__ = ["Dense", "Factored", "Products", "Sparse"]

@@ -1,7 +1,7 @@
 """A least-squares problem laid out flat: weighted residuals, their Jacobian, and the parameters they are affine in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,14 @@ class Fit:
     """the same as an ordinary problem, for the certificate"""
     fused: dict[Any, Any] = field(default_factory=dict)
     """compiled fits, once asked for"""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Traced programs cannot be pickled; a stored result is read, not solved again.
+        kept = {name: value for name, value in vars(self).items() if name not in ("compiled", "problem")}
+        return {**kept, "function": replace(self.function, closed_jaxpr=None), "fused": {}}
+
+    def __deepcopy__(self, memo: Any) -> "Fit":
+        return self
 
     @property
     def n(self) -> int:
@@ -105,7 +113,7 @@ def read_fit(
     """
     if not callable(residual):
         raise ProblemError(f"residual must be a JAX function of x, got {type(residual).__name__} {residual!r:.60}")
-    called = residual
+    called, values = residual, None
     if params is not None:
         values = read_params(params)
         called = _with_params(residual, values)
@@ -120,16 +128,22 @@ def read_fit(
             "their sum of squares (for a scalar objective use karush.minimize, for one observation return an array "
             "of shape (1,))"
         )
+    if not function.k:
+        raise ProblemError("residual returned no numbers; return the residuals themselves, one per observation")
     lower, upper = read_bounds(bounds, function.door, names)
     root_weights = np.sqrt(_weights(weights, function))
     free = np.isneginf(lower) & np.isposinf(upper)
     linear = affine_parameters(function, free) if loss == "linear" else np.zeros(0, dtype=int)
 
-    def objective(tree: Any) -> Any:
-        return losses.cost(jnp, loss, loss_scale, root_weights * function(ravel_traced(tree)))
+    def objective(tree: Any, *given: Any) -> Any:
+        # The user's own function, so that its params stay the problem's params, for `sensitivity`.
+        r = function(ravel_traced(tree)) if values is None else ravel_traced(residual(tree, *given))
+        return losses.cost(jnp, loss, loss_scale, root_weights * r)
 
     bounded = (function.door.unravel(lower), function.door.unravel(upper))
-    problem = Problem(objective, function.door.unravel(start), bounds=bounded, name="karush.least_squares")
+    problem = Problem(
+        objective, function.door.unravel(start), bounds=bounded, params=values, name="karush.least_squares"
+    )
     return Fit(function, start, root_weights, lower, upper, loss, float(loss_scale), linear, problem)
 
 
@@ -145,7 +159,7 @@ def _weights(weights: Any, function: FlatFunction) -> np.ndarray:
     """(m,) of a prefix pytree of the residuals; 1 where None."""
     if weights is None:
         return np.ones(function.k)
-    if np.ndim(weights) == 0 and not isinstance(weights, dict):
+    if jax.tree.structure(weights) == jax.tree.structure(0) and np.ndim(weights) == 0:
         flat = np.full(function.k, float(as_float64(weights, "weights")))
     else:
         try:

@@ -102,6 +102,8 @@ class LeastSquaresResult(Result):
         ProblemError
             naming why there is none: too few residuals, parameters that the data do not tell apart, an active bound,
             or a point that is no minimum; and the cure.
+        OptionError
+            for ``absolute=True`` with the sandwich.
         """
         if not self.success:
             raise ProblemError(
@@ -109,6 +111,11 @@ class LeastSquaresResult(Result):
                 f"({self.certificate.sentence}); solve again from another start or with other limits"
             )
         robust = self.fit.loss != "linear" if robust is None else robust
+        if absolute and robust:
+            raise OptionError(
+                f"absolute is True, but the sandwich (robust={robust}, loss={self.fit.loss!r}) takes the size of the "
+                "errors from the residuals; leave absolute out, or fit with loss='linear' and robust=False"
+            )
         held = self._held
         fixed = self.flat.lower == self.flat.upper
         active = np.flatnonzero(held & ~fixed)

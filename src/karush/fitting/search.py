@@ -6,6 +6,7 @@ affine in are eliminated, so that neither their start nor their size matters. Ev
 evaluation ([SP97]); the random numbers are the same in every run.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ FLIPPED = 0.1
 """share of first members whose sign is not that of the start"""
 GREEDY = 0.2
 """Half of the trials move towards one of this best share of the population; the other half explores."""
+TOGETHER = 1_000_000
+"""Residuals evaluated at one time: more members than that allows wait, lest many observations fill the memory."""
 DEPENDENT = 1.0e-12
 """Part of a column of Φ left by those before it, below which it is dependent on them."""
 
@@ -46,7 +49,7 @@ class Population:
         t = self.generator.random((PER_PARAMETER * q + BASE, q))
         flip = self.generator.random(t.shape) < FLIPPED
         self.t = np.where(self.boxed, 2.0 * t - 1.0, t * np.where(start < 0, -1.0, 1.0) * np.where(flip, -1.0, 1.0))
-        self._cost = fit.fused.setdefault("reduced", jax.jit(jax.vmap(_reduced(fit))))
+        self._cost = fit.fused.setdefault("reduced", jax.jit(_of_many(fit)))
         self.costs = self._evaluate(self.t)
 
     def beta(self, t: np.ndarray) -> np.ndarray:
@@ -64,9 +67,11 @@ class Population:
             uniform = 2.0 * (beta - self.lower) / (self.upper - self.lower) - 1.0
         return np.where(self.boxed, uniform, logarithmic)
 
-    def evolve(self) -> None:
-        """One round of generations; a member is replaced only by a better one."""
+    def evolve(self, deadline: float) -> None:
+        """One round of generations, up to `deadline` on the clock; a member is replaced only by a better one."""
         for _ in range(GENERATIONS):
+            if time.perf_counter() > deadline:
+                break
             trial = self._trial()
             costs = self._evaluate(trial)
             better = costs < self.costs
@@ -115,6 +120,12 @@ class Population:
         with float64():
             costs = np.asarray(self._cost(self.beta(t)))
         return np.where(np.isfinite(costs), costs, np.inf)
+
+
+def _of_many(fit: Fit) -> Callable[..., Any]:
+    """β (k, q) -> costs (k,), as many at a time as memory allows."""
+    cost, together = _reduced(fit), max(1, TOGETHER // (fit.m * (1 + fit.linear.size)))
+    return lambda betas: jax.lax.map(cost, betas, batch_size=min(together, betas.shape[0]))
 
 
 def _reduced(fit: Fit) -> Callable[..., Any]:

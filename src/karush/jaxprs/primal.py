@@ -7,6 +7,7 @@ program's real function is that of its operations; here calls are written out an
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import ClosedJaxpr
@@ -96,7 +97,36 @@ def _smaller(step: Step, a: Any, b: Any) -> Sequence[Any]:
         return (jnp.where(a <= b, a, b),)
 
 
+def _with_slope(slope: Callable[[Any, Any], Any]) -> Callable[..., Sequence[Any]]:
+    """A function y(x) whose derivative ``slope(x, y)`` is written with exact numbers.
+
+    JAX's own rule multiplies by a constant rounded to float64, such as 2/√π, which is not the derivative.
+    """
+
+    def rule(step: Step, x: Any) -> Sequence[Any]:
+        function = jax.custom_jvp(lambda x: _in_place(step, x)[0])
+
+        def derivative(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+            y = function(*primals)
+            with user_context(step.sites[0].source_info.traceback):
+                return y, slope(primals[0], y) * tangents[0]
+
+        function.defjvp(derivative)
+        return (function(x),)
+
+    return rule
+
+
+def _root_of_pi() -> Any:
+    """√π as a step of the program: every number system has its own."""
+    return lax.sqrt(4.0 * lax.atan(jnp.ones(())))
+
+
 RULES = {
+    "erf": _with_slope(lambda x, y: 2.0 * lax.exp(-x * x) / _root_of_pi()),
+    "erfc": _with_slope(lambda x, y: -2.0 * lax.exp(-x * x) / _root_of_pi()),
+    "erf_inv": _with_slope(lambda x, y: _root_of_pi() / 2.0 * lax.exp(y * y)),
+    "cbrt": _with_slope(lambda x, y: 1.0 / (3.0 * y * y)),
     "max": _larger,
     "min": _smaller,
     "scan": _scan,

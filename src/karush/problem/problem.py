@@ -36,7 +36,7 @@ class Problem:
     constraints
         `equal`, `between` and `linear` constraints.
     params
-        Pytree handed to every function as its second argument; solving again with other values compiles nothing anew.
+        Pytree handed to every function as its second argument; solving again with other values traces nothing anew.
     scales
         Typical sizes (`Scales`), used to make the certificate dimensionless.
     convex

@@ -13,6 +13,7 @@ The derivatives are JAX's, of the primal operations of the program, and enclose 
 
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 from karush.arithmetic.ball import DEFAULT_PRECISION, BallProgram
 from karush.core.precision import float64
 from karush.jaxprs.primal import primal
+from karush.jaxprs.walk import Program, inline
 from karush.problem.flat import FlatProblem
 
 ADDRESS = re.compile(r"0x[0-9a-f]+")
@@ -46,8 +48,11 @@ class Functions:
         return values, pullback(weights)[0]
 
     def _second(self, x: Any, weights: Any) -> Any:
+        # The rules of `primal` hold for one differentiation: inside a loop JAX forgets them in the second.
+        first = primal(self._first_jaxpr)
+
         def gradient_and_values(x: Any) -> tuple[Any, Any]:
-            values, gradient = self._first(x, weights)
+            values, gradient = first(x, weights)
             return gradient, values
 
         def column(direction: Any) -> tuple[Any, Any, Any]:
@@ -57,9 +62,11 @@ class Functions:
         return jax.vmap(column, out_axes=(None, 1, 1))(jnp.eye(self.flat.n))
 
     def _traced(self, function: Any, *arguments: Any, smooth: bool) -> BallProgram:
-        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            closed = jax.make_jaxpr(function)(*map(np.asarray, arguments))
-        return BallProgram(closed, precision=self.precision, smooth=smooth)
+        return BallProgram(_closed(function, *arguments), precision=self.precision, smooth=smooth)
+
+    @cached_property
+    def _first_jaxpr(self) -> Any:
+        return _closed(self._first, np.zeros(self.flat.n), np.zeros(1 + self.flat.m))
 
     @cached_property
     def values(self) -> BallProgram:
@@ -69,7 +76,7 @@ class Functions:
     @cached_property
     def first(self) -> BallProgram:
         """x, w -> F, ∇(wᵀF)."""
-        return self._traced(self._first, np.zeros(self.flat.n), np.zeros(1 + self.flat.m), smooth=True)
+        return BallProgram(self._first_jaxpr, precision=self.precision, smooth=True)
 
     @cached_property
     def second(self) -> BallProgram:
@@ -77,11 +84,24 @@ class Functions:
         return self._traced(self._second, np.zeros(self.flat.n), np.zeros(1 + self.flat.m), smooth=True)
 
 
+def _closed(function: Any, *arguments: Any) -> Any:
+    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return jax.make_jaxpr(function)(*map(np.asarray, arguments))
+
+
+def _constants(program: Program) -> Iterator[Any]:
+    """Captured arrays and literals, also of what is called or looped over: the text of a program does not show them."""
+    yield from (program.constants[slot] for slot in sorted(program.constants))
+    for step in program.steps:
+        for body in step.bodies:
+            yield from _constants(body)
+
+
 def fingerprint(flat: FlatProblem) -> str:
     """SHA-256 of the traced program, its constants, parameters and limits: what a theorem speaks of."""
     closed = flat.closed_jaxpr
     digest = hashlib.sha256(ADDRESS.sub("", str(closed.jaxpr)).encode())
-    arrays = [*closed.consts, *flat.param_leaves, flat.lower, flat.upper, flat.row_lower, flat.row_upper]
+    arrays = [*_constants(inline(closed)), *flat.param_leaves, flat.lower, flat.upper, flat.row_lower, flat.row_upper]
     for array in map(np.asarray, arrays):
         digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     digest.update(str((flat.maximize, flat.variable_names, flat.row_names)).encode())

@@ -46,7 +46,8 @@ class Proof:
     radius: float = np.inf
     """largest half-width of the box, relative to max(1, |x|)"""
     uniqueness_radius: float = 0.0
-    """half-width, relative to max(1, |x|), of a larger box in which it is the only KKT point"""
+    """half-width, relative to max(1, |x|), of a larger box of the variables off their bounds: it is the only KKT point
+    there with the same active limits and with multipliers in the witness' wide box; 0 where no variable is off"""
     isolated: bool = False
     """whether no other KKT point lies in some neighbourhood: true within `uniqueness_radius`, or without a known one"""
     value: Enclosure | None = None
@@ -91,7 +92,8 @@ class Proof:
             lines += [
                 f"  proved       {', '.join(self.theorems)}",
                 f"  value        {_both(self.value)}",
-                f"  radius       {number(self.radius, 3)} relative; unique within {number(self.uniqueness_radius, 3)}",
+                f"  radius       {number(self.radius, 3)} relative; unique within {number(self.uniqueness_radius, 3)} "
+                "among points with these active limits",
                 f"  distance     {number(self.distance, 3)} relative, from the given x to the box",
                 f"  active       {', '.join(self.active) or 'none'}",
             ]

@@ -3,6 +3,8 @@
 import math
 import time
 from dataclasses import replace
+from decimal import ROUND_UP, Context
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from flint import ctx
 from karush.arithmetic.ball_numbers import Undecided, balls, floats, lowers, uppers
 from karush.certificates.scales import Scales
 from karush.core.precision import float64
+from karush.core.pytrees import Door
 from karush.problem.flat import FlatProblem
 from karush.proofs import search
 from karush.proofs.checker import GLOBAL_MINIMUM, STRICT_MINIMUM, Verified, Witness, verify
@@ -133,22 +136,35 @@ def relative_distance(x: np.ndarray, box: np.ndarray) -> float:
     return float(np.max(gap / np.maximum(np.abs(x), 1.0), initial=0.0))
 
 
+def farthest(x: np.ndarray, box: np.ndarray) -> float:
+    """Largest ``|x_i − p_i| / max(1, |x_i|)`` that a point p of the box may have, rounded up."""
+    gaps = balls(x) - box
+    gap = np.maximum(np.abs(lowers(gaps)), np.abs(uppers(gaps)))
+    return math.nextafter(float(np.max(gap / np.maximum(np.abs(x), 1.0), initial=0.0)), math.inf) if gap.any() else 0.0
+
+
+def _rounded_up(value: float) -> str:
+    """Two digits, no less than the value: what is printed is part of the theorem."""
+    return f"{float(Context(prec=2, rounding=ROUND_UP).create_decimal(value)):.1e}"
+
+
 def _proof(functions: Functions, x: np.ndarray, witness: Witness, verified: Verified, name: str | None) -> Proof:
     flat = functions.flat
-    low, high = lowers(verified.x), uppers(verified.x)
+    joined = flat.door.join(verified.x)
     size = np.maximum(np.abs(floats(verified.x)), 1.0)
     system = System(functions, witness.active)
     radius = float(np.max(floats(verified_radius(verified.x)) / size, initial=0.0))
-    wide = float(np.min(witness.wide[: system.free.size] / size[system.free], initial=math.inf))
+    wide = float(np.min(witness.wide[: system.free.size] / size[system.free])) if system.free.size else 0.0
     sign = -1.0 if flat.maximize else 1.0
     active = tuple(_names(flat, witness.active))
-    kind = "a strict local minimum" if STRICT_MINIMUM in verified.theorems else "a KKT point"
-    kind = "a global minimum" if GLOBAL_MINIMUM in verified.theorems else kind
+    extreme = "maximum" if flat.maximize else "minimum"
+    kind = f"a strict local {extreme}" if STRICT_MINIMUM in verified.theorems else "a KKT point"
+    kind = f"a global {extreme}" if GLOBAL_MINIMUM in verified.theorems else kind
     distance = relative_distance(x, verified.x)
     proof = Proof(
         theorems=verified.theorems,
-        sentence=f"Proved: {kind} lies within {distance + radius:.1e} relative of the given x.",
-        box=Enclosure(flat.door.unravel(low), flat.door.unravel(high)),
+        sentence=f"Proved: {kind} lies within {_rounded_up(farthest(x, verified.x))} relative of the given x.",
+        box=_interval(joined, 1.0, partial(Door.unravel, flat.door)),
         radius=radius,
         uniqueness_radius=0.0 if verified.alone is None else wide,
         isolated=verified.isolated,
@@ -192,7 +208,8 @@ def _multipliers(flat: FlatProblem, verified: Verified, sign: float) -> dict[str
     parts = {}
     for k, (name, shape) in enumerate(zip(flat.constraint_names, flat.row_shapes, strict=True)):
         parts[name] = _interval(verified.y[flat.row_owner == k], sign, lambda a, shape=shape: a.reshape(shape))
-    parts[BOUNDS] = _interval(verified.z, sign, flat.door.unravel)
+    of_bounds = balls(flat.door.bound_multipliers(verified.z, floats(verified.z)))
+    parts[BOUNDS] = _interval(of_bounds, sign, partial(Door.unravel, flat.door))
     return parts
 
 

@@ -15,6 +15,8 @@ from karush.proofs.functions import Functions, fingerprint
 from karush.proofs.proof_file import SCHEMA, claims, digest, read_witness
 
 PARTS = ("statement", "witness", "claims")
+UNCHECKED = ("schema", "digest", "source")
+"""what else a proof file may hold: nothing of it is a claim"""
 
 
 def read_proof(path: str | Path) -> dict[str, Any]:
@@ -39,6 +41,9 @@ def read_proof(path: str | Path) -> dict[str, Any]:
             raise FileError(f"{path} has no {part!r}; an undecided proof holds nothing to check")
         if digest(document[part]) != document["digest"][part]:
             raise FileError(f"{path} was edited: its {part!r} is not what was written; write the proof anew")
+    more = sorted(set(document) - {*PARTS, *UNCHECKED})
+    if more:
+        raise FileError(f"{path} was edited: {more[0]!r} is no part of a proof; write the proof anew")
     return document
 
 
@@ -50,8 +55,10 @@ def recheck(flat: FlatProblem, document: dict[str, Any], path: str | Path) -> Ve
     FileError
         where the file speaks of another problem, is malformed, or claims more than is true; it names what.
     """
-    statement = document["statement"]
-    if fingerprint(flat) != statement["fingerprint"]:
+    statement, given = document["statement"], document["claims"]
+    if not isinstance(statement, dict) or not isinstance(given, dict) or not isinstance(given.get("theorems"), list):
+        raise FileError(f"{path} has a malformed statement or claims; write the proof anew")
+    if fingerprint(flat) != statement.get("fingerprint"):
         raise FileError(
             f"{path} is a proof about another problem than the one given: the traced program, the parameters or the "
             "limits differ (or the version of JAX does); prove it anew"
@@ -67,7 +74,10 @@ def recheck(flat: FlatProblem, document: dict[str, Any], path: str | Path) -> Ve
         raise FileError(f"{path} proves nothing: {undecided}") from undecided
     except (ValueError, IndexError) as error:
         raise FileError(f"the witness in {path} does not fit the problem: {error}; write the proof anew") from error
-    found, given = claims(verified), document["claims"]
+    found = claims(verified)
+    unknown = sorted(set(given) - set(found))
+    if unknown:
+        raise FileError(f"{path} claims {unknown[0]!r}, which the witness does not prove")
     missing = [theorem for theorem in given["theorems"] if theorem not in found["theorems"]]
     if missing:
         raise FileError(f"{path} claims {missing[0]!r}, which the witness does not prove")
@@ -79,7 +89,8 @@ def recheck(flat: FlatProblem, document: dict[str, Any], path: str | Path) -> Ve
 
 def _holds(found: dict[str, Any], given: Any) -> bool:
     """Whether the claimed intervals contain those found."""
-    if not isinstance(given, dict) or np.shape(given["lower"]) != np.shape(found["lower"]):
+    ends = ("lower", "upper")
+    if not isinstance(given, dict) or any(np.shape(given.get(end, 0.0)) != np.shape(found[end]) for end in ends):
         return False
     lower, upper = np.asarray(given["lower"]) <= found["lower"], np.asarray(given["upper"]) >= found["upper"]
     return bool(np.all(lower) and np.all(upper))

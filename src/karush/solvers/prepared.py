@@ -47,6 +47,11 @@ class Fused:
         return np.array(self.program(self.x_there, self.settings_there, *self.params_there))
 
 
+ALIKE = 128.0
+"""Factor up to which typical sizes are kept with other parameters: the least power of two above the 100 within which
+the size of f is put beside its variation anyway."""
+
+
 @dataclass(frozen=True)
 class Tried:
     """How the latest solve of a problem by all attempts went; those of a repeated one are deterministic."""
@@ -57,6 +62,19 @@ class Tried:
     """number of the attempt that gave the best answer, None for the first run"""
     rank: int
     """of that answer"""
+
+
+def _sized(flat: FlatProblem, evaluator: Evaluator) -> tuple[Scales, Data]:
+    """Typical sizes at x0, and the problem in the solver's units."""
+    at_start = evaluator(flat.projected(flat.x0), np.zeros(flat.m))
+    scales = typical_scales(flat, at_start, evaluator)
+    return scales, start.data(flat, scales, at_start.gradient, at_start.jacobian, 1e-8)
+
+
+def _alike(one: Scales, other: Scales) -> bool:
+    """Whether no size of f or a row (x0 and bounds stay) differs by more than ALIKE."""
+    ratios = np.append(other.rows, other.f) / np.append(one.rows, one.f)
+    return bool(np.all((ratios <= ALIKE) & (ratios >= 1.0 / ALIKE)))
 
 
 @dataclass(eq=False)
@@ -85,18 +103,24 @@ class Prepared:
         evaluator = evaluator_of(flat.closed_jaxpr, flat.param_leaves, flat.m)
         analysis = analyse(flat.closed_jaxpr, flat.param_leaves)
         rows = layout(flat.n, flat.row_lower == flat.row_upper)
-        at_start = evaluator(flat.projected(flat.x0), np.zeros(flat.m))
-        scales = typical_scales(flat, at_start, evaluator)
-        units = start.data(flat, scales, at_start.gradient, at_start.jacobian, 1e-8)
+        scales, units = _sized(flat, evaluator)
         return cls(problem, flat, evaluator, analysis, rows, scales, units)
 
     def set_params(self, params: Any) -> None:
-        """Solve with other parameter values from now on; nothing is traced or compiled anew."""
+        """Solve with other parameter values from now on; nothing is traced anew.
+
+        Where typical sizes change by more than ALIKE they are replaced, and what was compiled with them is dropped:
+        by the sizes of other parameters, a start where f is small counts as stationary.
+        """
         self.flat = self.flat.with_params(params)
         self.tried = None
         leaves = self.flat.param_leaves
         self.evaluator.set_params(leaves)
         self.analysis = replace(self.analysis, param_leaves=leaves)
+        scales, units = _sized(self.flat, self.evaluator)
+        if not _alike(self.scales, scales):
+            self.scales, self.units, self.fused = scales, units, None
+            self.compiled.clear()
 
     def data(self, tol: float) -> Data:
         """The problem in the solver's units, to be solved to `tol`."""
@@ -113,14 +137,14 @@ class Prepared:
 
     def deferred(self, verdict: Verdict, x: np.ndarray, y: np.ndarray, z: np.ndarray, tol: float) -> Certificate:
         """The certificate of a point whose verdict is clear; its numbers are measured when they are first read."""
-        flat, leaves, analysis = self.flat, self.evaluator.param_leaves, self.analysis
+        flat, leaves, analysis, scales = self.flat, self.evaluator.param_leaves, self.analysis, self.scales
 
         def measure() -> Certificate:
             # The problem may have been given other parameters since.
             evaluator = self.evaluator.with_params(leaves)
-            return judge(flat, evaluator, x, y, z, tol=tol, analysis=analysis, scales=self.scales)
+            return judge(flat, evaluator, x, y, z, tol=tol, analysis=analysis, scales=scales)
 
-        return Deferred(verdict, self.scales, (y, z), measure)
+        return Deferred(verdict, scales, (y, z), measure)
 
     def compile_fused(self) -> None:
         """Compile the whole solve into one program; later fused solves run it."""

@@ -1,0 +1,152 @@
+"""Programs on which a proof must not be found, or must say something else: each was once proved falsely."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flint import arb, ctx
+from jax.scipy.special import erf
+
+import karush
+from karush.arithmetic.ball import BallProgram, Undecided
+from karush.core.errors import FileError
+from karush.core.precision import float64
+from karush.problem.flat import flatten
+from karush.proofs.functions import Functions, fingerprint
+from karush.proofs.proof_file import digest
+from karush.proofs.recheck import read_proof, recheck
+
+
+def test_a_jump_of_atan2_at_its_branch_cut_is_no_minimum():
+    def f(x):
+        return 10 * (x[0] + 1) ** 2 + 10 * x[1] ** 2 + x[1] + jnp.arctan2(x[1], x[0])
+
+    assert karush.prove(karush.Problem(f, [-1.0, 0.0]), [-1.0, 0.0]).theorems == ()
+
+
+def test_a_read_outside_an_array_is_the_fill_value_in_proofs():
+    def f(x):
+        return (x[0] - 1) ** 2 + x[1] ** 2 + x[1] * x.at[7].get(mode="fill", fill_value=0.0)
+
+    assert karush.prove(karush.Problem(f, [1.0, -0.5]), [1.0, -0.5]).theorems == ()
+    proof = karush.prove(karush.Problem(f, [1.0, 0.0]), [1.0, 0.0])
+    assert "global minimum" in proof
+    assert (proof.value.lower, proof.value.upper) == (0.0, 0.0)
+
+
+def test_the_derivative_of_erf_has_the_exact_root_of_pi():
+    a, h = 2 / np.sqrt(np.pi), 1e-8
+    proof = karush.prove(karush.Problem(lambda x: erf(x[0]) - a * x[0] + h * x[0] ** 2, [0.0]), [0.0])
+    with ctx.workprec(300):
+        x = arb(0)
+        for _ in range(20):
+            bell = 2 / arb.pi().sqrt() * (-x * x).exp()
+            x = (x - (bell - arb(a) + 2 * arb(h) * x) / (2 * arb(h) - 2 * x * bell)).mid()
+        assert "strict minimum" in proof
+        assert arb(proof.box.lower[0]) <= x <= arb(proof.box.upper[0])
+
+
+def test_the_box_of_a_negative_entry_under_an_l1_term_is_not_reversed_and_its_bounds_hold_nothing():
+    problem = karush.Problem(lambda x: (x[0] + 1 / 3) ** 2 / 7, np.zeros(1), regularization=karush.l1(0.01))
+    proof = karush.prove(problem, np.array([-1 / 3 + 0.035]))
+    assert proof.box.lower[0] < proof.box.upper[0]
+    assert proof.multipliers["bounds"].lower[0] == proof.multipliers["bounds"].upper[0] == 0.0
+
+
+def test_the_sentence_names_a_maximum_and_rounds_its_distance_up():
+    problem = karush.Problem(lambda x: -((x[0] - 1) ** 2), np.ones(1), maximize=True)
+    proof = karush.prove(problem, np.array([1 + 1.0449e-5]))
+    assert proof.sentence == "Proved: a global maximum lies within 1.1e-05 relative of the given x."
+
+
+def test_at_a_vertex_no_radius_of_uniqueness_is_claimed():
+    problem = karush.Problem(lambda x: -(x[0] ** 2), np.ones(1), bounds=(-1.0, 1.0))
+    assert karush.prove(problem, np.ones(1)).uniqueness_radius == 0.0
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("claims", "only KKT point", {"lower": [-9.0, -9.0], "upper": [9.0, 9.0]}),
+        ("claims", "theorems", None),
+        ("statement", "fingerprint", None),
+    ],
+)
+def test_a_claim_that_was_not_computed_is_refused_though_its_digest_fits(part, key, value):
+    problem = karush.Problem(lambda x: (x[0] - 1) ** 2 + x[1] ** 2, [0.5, 0.5], bounds=(None, [1.0, 2.0]))
+    document = json.loads(json.dumps(karush.prove(problem, [1.0, 0.0]).document))
+    document[part][key] = value
+    document["digest"][part] = digest(document[part])
+    with pytest.raises(FileError):
+        recheck(flatten(problem), document, "proof.json")
+
+
+def test_the_fingerprint_sees_arrays_captured_inside_jit():
+    def fitted(data):
+        return flatten(karush.Problem(lambda x: jax.jit(lambda x: jnp.sum((x - data) ** 2))(x), np.zeros(2)))
+
+    assert fingerprint(fitted(np.array([1.0, 2.0]))) != fingerprint(fitted(np.array([1.0, 3.0])))
+
+
+def test_a_part_beside_the_proof_is_refused(tmp_path):
+    path = tmp_path / "proof.json"
+    karush.prove(karush.Problem(lambda x: x[0] ** 2, [0.0]), [0.0]).save(path)
+    assert read_proof(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "report": {"theorems": ["global minimum"]}}))
+    with pytest.raises(FileError, match="report"):
+        read_proof(path)
+
+
+def test_a_list_of_one_number_is_a_point():
+    problem = karush.Problem(lambda x: (x[0] - 1) ** 2 * jnp.sum(jnp.square(jnp.arange(3)).astype(float)), [0.0])
+    assert "global minimum" in karush.prove(problem, [1.0])
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        lambda tie: jnp.where(jnp.max(jnp.array([tie, False])), 1.0, 2.0),
+        lambda tie: jnp.where(jnp.maximum(tie, False), 1.0, 2.0),
+        lambda tie: jnp.where(jnp.minimum(tie, True), 1.0, 2.0),
+        lambda tie: jnp.where(jnp.where(tie, jnp.int8(-1), jnp.int8(-1)) < 0, 1.0, 2.0),
+    ],
+)
+def test_what_is_made_of_an_undecided_answer_holds_the_true_value(chosen):
+    def f(x):
+        return chosen(jnp.sin(x) <= jnp.sin(1.5 * x / 1.5))
+
+    with float64():
+        program = BallProgram(jax.make_jaxpr(f)(1.5))
+    (value,) = program(np.array(1.5))
+    assert value.item().contains(1)
+
+
+def test_integers_that_an_undecided_answer_chooses_between_are_refused_in_every_width():
+    def f(x):
+        return jnp.where(jnp.sin(x) <= jnp.sin(1.5 * x / 1.5), jnp.int8(3), jnp.int8(5)).astype(float)
+
+    with float64():
+        program = BallProgram(jax.make_jaxpr(f)(1.5))
+    with pytest.raises(Undecided):
+        program(np.array(1.5))
+
+
+@pytest.mark.parametrize("f", [jax.lax.erf, jax.lax.erfc, jax.lax.erf_inv, jax.lax.cbrt])
+@pytest.mark.parametrize("looped", [False, True])
+def test_derivatives_are_exact_far_below_an_ulp_of_float64(f, looped):
+    """First and second derivatives against central differences in balls, of step 2^-120 and error 2^-240."""
+
+    def objective(x):
+        return jax.lax.fori_loop(0, 3, lambda i, s: f(s) * x[0], x[0]) if looped else f(x[0])
+
+    functions = Functions(flatten(karush.Problem(objective, [0.3])), 600)
+    with ctx.workprec(600):
+        x, h, w = arb(0.3), arb(2) ** -120, np.array([arb(1)], dtype=object)
+        ahead, behind = (functions.first(np.array([at], dtype=object), w) for at in (x + h, x - h))
+        _, slope, bend = functions.second(np.array([x], dtype=object), w)
+        for exact, high, low in zip(
+            (slope[0, 0], bend[0, 0]), (p[0] for p in ahead), (p[0] for p in behind), strict=True
+        ):
+            assert abs(exact - (high - low) / (2 * h)) < arb(2) ** -200
