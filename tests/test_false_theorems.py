@@ -150,3 +150,18 @@ def test_derivatives_are_exact_far_below_an_ulp_of_float64(f, looped):
             (slope[0, 0], bend[0, 0]), (p[0] for p in ahead), (p[0] for p in behind), strict=True
         ):
             assert abs(exact - (high - low) / (2 * h)) < arb(2) ** -200
+
+
+def test_an_exact_vertex_is_proved_whose_multipliers_are_no_binary_numbers():
+    """HS22: x = (1, 1) and multipliers 2/3, whose rounding is wider than what the test left of the box."""
+    problem = karush.Problem(
+        lambda x: (x[0] - 2) ** 2 + (x[1] - 1) ** 2,
+        [0.9, 1.2],
+        constraints=[
+            karush.between(lambda x: x[0] + x[1], upper=2.0, name="line"),
+            karush.between(lambda x: x[0] ** 2 - x[1], upper=0.0, name="parabola"),
+        ],
+    )
+    proof = karush.prove(problem, [1.0, 1.0])
+    assert "global minimum" in proof
+    assert proof.multipliers["line"].lower <= 2 / 3 <= proof.multipliers["line"].upper

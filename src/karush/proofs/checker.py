@@ -107,7 +107,9 @@ def _verified(functions: Functions, witness: Witness) -> Verified:
                 "the point is claimed to be exact, but its derivatives or multipliers are not exactly known"
             )
         y, z = found
-        if not all(box.contains(a) for box, a in zip(small[system.free.size :], y[system.rows], strict=True)):
+        # Within the tested box: there is one zero in it, and the exact point is one.
+        tested = around(witness.middle, balls(witness.radius))[system.free.size :]
+        if not all(box.contains(a) for box, a in zip(tested, y[system.rows], strict=True)):
             raise Undecided("the multipliers of the exact point lie outside the box")
         x, point = system.spread(witness.middle)[0], at_middle
     touching = _inside_limits(system, x, point)
