@@ -44,7 +44,8 @@ class Door:
             naming the leaf that has another structure or shape.
         """
         leaves, treedef = tree_util.tree_flatten(tree)
-        if len(self.shapes) == 1 and (len(leaves) != 1 or tree_util.treedef_is_leaf(self.treedef)):
+        one_number = isinstance(tree, (list, tuple)) and tree_util.treedef_is_leaf(self.treedef)
+        if len(self.shapes) == 1 and (len(leaves) != 1 or one_number):
             leaves, treedef = [tree], self.treedef
         if treedef != self.treedef:
             raise ProblemError(f"{argument} has structure {treedef}, but x0 has {self.treedef}; give it x0's structure")
