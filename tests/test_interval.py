@@ -86,7 +86,8 @@ def test_the_margin_of_a_function_is_twice_its_error_on_this_machine(name):
     if label() != "calibrated":
         pytest.skip("this build was not calibrated")
     measured, place = error(name, points(name, 3000, seed=11))
-    assert measured <= MEASURED[name] and 2.0 * MEASURED[name] <= MARGINS[name], (measured, place)
+    assert measured <= MEASURED[name], place
+    assert 2.0 * MEASURED[name] <= MARGINS[name]
 
 
 def test_what_the_simplifier_does_to_real_programs_leaves_enclosures_sound():
@@ -131,32 +132,39 @@ def test_flushed_subnormals_are_inside():
 def test_a_box_that_leaves_the_domain_has_its_whole_range_and_is_not_defined(function, low, high, lo, hi):
     (out,), _ = enclosed(function, np.array([low]), np.array([high]))
     assert not out.ok[0]
-    assert out.lo[0] <= lo and out.hi[0] >= hi
-    assert out.lo[0] == pytest.approx(lo, abs=1e-12) and out.hi[0] == pytest.approx(hi, abs=1e-12)
+    assert out.lo[0] <= lo
+    assert out.hi[0] >= hi
+    assert out.lo[0] == pytest.approx(lo, abs=1e-12)
+    assert out.hi[0] == pytest.approx(hi, abs=1e-12)
 
 
 def test_unbounded_boxes_and_overflow_have_unbounded_enclosures():
     unbounded = np.array([-math.inf]), np.array([math.inf])
     for function, lo, hi in ((jnp.exp, 0.0, math.inf), (jnp.tanh, -1.0, 1.0), (jnp.sin, -1.0, 1.0)):
         (out,), _ = enclosed(function, *unbounded)
-        assert (out.lo[0], out.hi[0]) == (lo, hi) and (out.ok is None or out.ok[0])
+        assert (out.lo[0], out.hi[0]) == (lo, hi)
+        assert out.ok is None or out.ok[0]
     (out,), _ = enclosed(lambda x: jnp.exp(x) - jnp.exp(x), np.array([700.0]), np.array([800.0]))
     assert (out.lo[0], out.hi[0]) == (-math.inf, math.inf)
 
 
 def test_a_nan_end_is_no_end():
     (out,), _ = enclosed(lambda x: x + 1.0, np.array([math.nan]), np.array([1.0]))
-    assert out.lo[0] == -math.inf and out.hi[0] >= 2.0
+    assert out.lo[0] == -math.inf
+    assert out.hi[0] >= 2.0
 
 
 def test_undecided_choices_are_joined_and_decided_ones_are_not():
     step = lambda x: jnp.where(x > 0.0, 1.0 + x, -1.0)  # noqa: E731
     (out,), _ = enclosed(step, np.array([-1.0, 1.0, -2.0]), np.array([1.0, 2.0, -1.0]))
-    assert out.lo[0] == -1.0 and 2.0 <= out.hi[0] <= 2.0 + 1e-15
-    assert out.lo[1] == pytest.approx(2.0) and out.hi[1] == pytest.approx(3.0)
+    assert out.lo[0] == -1.0
+    assert 2.0 <= out.hi[0] <= 2.0 + 1e-15
+    assert out.lo[1] == pytest.approx(2.0)
+    assert out.hi[1] == pytest.approx(3.0)
     assert out.lo[2] == out.hi[2] == -1.0
     (out,), _ = enclosed(lambda x: lax.cond(x[0] > 0.0, jnp.sin, jnp.cos, x), np.array([-0.1]), np.array([0.1]))
-    assert out.lo[0] <= 0.0 and out.hi[0] == 1.0
+    assert out.lo[0] <= 0.0
+    assert out.hi[0] == 1.0
 
 
 def test_vmap_over_boxes_equals_one_box_at_a_time():
@@ -254,7 +262,8 @@ def test_across_kinks_and_jumps_every_value_is_held():
             with float64():
                 value = np.asarray(function(jnp.asarray(x)))
             slack = 4.0 * interval_numbers.EPS * np.abs(value)
-            assert np.all(outs[0].lo <= value + slack) and np.all(value - slack <= outs[0].hi), function
+            assert np.all(outs[0].lo <= value + slack), function
+            assert np.all(value - slack <= outs[0].hi), function
 
 
 def test_constants_that_are_no_normal_numbers_are_held():

@@ -22,6 +22,7 @@ ROOMS = (
     "solvers",
     "unconstrained",
     "fitting",
+    "bounds",
     "proofs",
     "sensitivity",
     "api",

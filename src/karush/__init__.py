@@ -13,6 +13,9 @@ from karush.api import minimize as minimize
 from karush.api import multistart as multistart
 from karush.api import prepare as prepare
 from karush.api.prove import prove as prove
+from karush.bounds import Box as Box
+from karush.bounds import Enclosure as Enclosure
+from karush.bounds import enclose as enclose
 from karush.certificates import Certificate as Certificate
 from karush.core import errors as errors
 from karush.core.status import Status as Status
@@ -46,9 +49,11 @@ from karush.solvers.result import Result as Result
 from karush.unconstrained import methods as methods
 
 __all__ = [
+    "Box",
     "Certificate",
     "Change",
     "Curvature",
+    "Enclosure",
     "Gradient",
     "Hessian",
     "Jacobian",
@@ -70,6 +75,7 @@ __all__ = [
     "certify",
     "curvature",
     "directional",
+    "enclose",
     "equal",
     "errors",
     "gradient",

@@ -4,9 +4,9 @@
 x ∈ X   ⟹   F(x) ∈ F(X) = [lo, hi]
 ```
 
-Each rule encloses the results of one primitive on members of its arguments; composed step by step along the program they
-enclose the exact real function of the program [Rum10]. Ends are float64 and rounded outward by measured margins: what is
-said is *calibrated*, not proved. What the ends mean, and `ok`, is in `karush.arithmetic.interval_numbers`.
+Each rule encloses the results of one primitive on members of its arguments; composed step by step along the program
+they enclose the exact real function of the program [Rum10]. Ends are float64 and rounded outward by measured margins:
+what is said is *calibrated*, not proved. What the ends mean, and `ok`, is in `karush.arithmetic.interval_numbers`.
 """
 
 from collections.abc import Callable, Sequence

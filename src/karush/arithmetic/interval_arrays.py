@@ -161,7 +161,7 @@ def contract(step: Step, a: Interval, b: Interval) -> Values:
 
 def dot(a: Interval, b: Interval, numbers: Any) -> Interval:
     """Sums over products; axes of the result are batch, free of a, free of b."""
-    (over_a, _), (batch_a, batch_b) = numbers
+    (over_a, _), (batch_a, _) = numbers
     shape_a, shape_b = jnp.shape(a.lo), jnp.shape(b.lo)
     count = int(np.prod([shape_a[axis] for axis in over_a]))
     batch = int(np.prod([shape_a[axis] for axis in batch_a]))

@@ -13,10 +13,9 @@ import jax.numpy as jnp
 
 from karush.arithmetic.interval_margins import DIVISION, MARGINS
 from karush.arithmetic.interval_numbers import Interval, around, both, constant, down, up
-from karush.arithmetic.interval_points import FUNCTIONS, LARGEST_ANGLE, LARGEST_ERFC, LEAST_EXPONENT
+from karush.arithmetic.interval_points import FUNCTIONS, LARGEST_ERFC, LEAST_EXPONENT
+from karush.arithmetic.interval_waves import tan, wave
 
-ANGLE_SLACK = 2.0**-30
-"""turns by which a place of a maximum of sin may seem displaced, up to `LARGEST_ANGLE`"""
 Function = Callable[[Interval], Interval]
 
 
@@ -235,52 +234,9 @@ def cosh(a: Interval) -> Interval:
     return Interval(jnp.maximum(down(point(size.lo), margin), 1.0), up(point(size.hi), margin), a.ok)
 
 
-def _has_integer(lo: Any, hi: Any) -> Any:
-    """Whether an integer may lie in [lo, hi], ends known up to `ANGLE_SLACK`; True for ends that are no numbers."""
-    return ~(jnp.ceil(lo - ANGLE_SLACK) > jnp.floor(hi + ANGLE_SLACK))
-
-
-def _wave(name: str, top: float) -> Function:
-    """Rule of sin or cos, whose maxima are at ``top + k`` turns, its minima half a turn from them."""
-    point, margin = FUNCTIONS[name], MARGINS[name]
-
-    def rule(a: Interval) -> Interval:
-        near = (a.lo >= -LARGEST_ANGLE) & (a.hi <= LARGEST_ANGLE)
-        left, right = jnp.where(near, a.lo, 0.0), jnp.where(near, a.hi, 0.0)
-        least, most = _extremes((point(left), point(right)))
-        turns = (left / (2.0 * math.pi), right / (2.0 * math.pi))
-        high = _has_integer(turns[0] - top, turns[1] - top)
-        low = _has_integer(turns[0] - top - 0.5, turns[1] - top - 0.5)
-        lo = jnp.where(near & ~low, jnp.clip(down(least, margin), -1.0, 1.0), -1.0)
-        hi = jnp.where(near & ~high, jnp.clip(up(most, margin), -1.0, 1.0), 1.0)
-        return Interval(lo, hi, a.ok)
-
-    return rule
-
-
-def tan(a: Interval) -> Interval:
-    """``tan a``, between two poles."""
-    point, margin = FUNCTIONS["tan"], MARGINS["tan"]
-    near = (a.lo >= -LARGEST_ANGLE) & (a.hi <= LARGEST_ANGLE)
-    left, right = jnp.where(near, a.lo, 0.0), jnp.where(near, a.hi, 0.0)
-    ok = near & ~_has_integer(left / math.pi - 0.5, right / math.pi - 0.5)
-    lo, hi = down(point(left), margin), up(point(right), margin)
-    return Interval(jnp.where(ok, lo, -jnp.inf), jnp.where(ok, hi, jnp.inf), both(a.ok, ok))
-
-
 def exp2(a: Interval) -> Interval:
     """``2^a = exp(a log 2)``; XLA's own is off by 700 ulps."""
     return exp(mul(a, around(math.log(2.0))))
-
-
-def softplus(a: Interval) -> Interval:
-    """``log(1 + e^a) = max(a, 0) + log1p(e^−|a|)``, increasing: by its values at both ends."""
-
-    def at(end: Any) -> Interval:
-        point = Interval(end, end)
-        return add(maximum(point, constant(0.0)), log1p(exp(neg(magnitude(point)))))
-
-    return Interval(at(a.lo).lo, at(a.hi).hi, a.ok)
 
 
 UNARY: dict[str, Function] = {
@@ -292,8 +248,8 @@ UNARY: dict[str, Function] = {
     "expm1": _increasing("expm1", lowest=-1.0, odd=True),
     "log": log,
     "log1p": log1p,
-    "sin": _wave("sin", 0.25),
-    "cos": _wave("cos", 0.0),
+    "sin": wave("sin", 0.25),
+    "cos": wave("cos", 0.0),
     "tan": tan,
     "asin": _increasing("asin", odd=True, domain=(-1.0, 1.0)),
     "acos": acos,
@@ -313,5 +269,5 @@ UNARY: dict[str, Function] = {
 }
 """primitive -> function of one interval"""
 
-__all__ = ["UNARY", "Function", "add", "div", "magnitude", "maximum", "minimum", "mul", "neg", "power", "softplus"]
+__all__ = ["UNARY", "Function", "add", "div", "magnitude", "maximum", "minimum", "mul", "neg", "power"]
 __all__ += ["square", "sub", "whole_power"]

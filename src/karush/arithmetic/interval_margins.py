@@ -1,7 +1,7 @@
 """Margins of the point functions: at least twice the largest error that was measured, per function.
 
-`MEASURED` is what `karush.arithmetic.interval_calibration.calibrate` found on the tested builds, in units of 2⁻⁵² of the
-value; `MARGINS` is what ends are widened by. On any other build or platform the same margins are used, but the word
+`MEASURED` is what `karush.arithmetic.interval_calibration.calibrate` found on the tested builds, in units of 2⁻⁵² of
+the value; `MARGINS` is what ends are widened by. On any other build or platform the same margins are used, but the word
 *calibrated* is refused: results there are *checked*.
 """
 
@@ -9,7 +9,7 @@ import math
 import platform
 
 import jax
-import jaxlib
+from jaxlib import version as jaxlib_version
 
 MEASURED: dict[str, float] = {
     "sqrt": 0.5,
@@ -52,7 +52,7 @@ TESTED = frozenset({("0.10.2", "cpu", "x86_64")})
 
 def build() -> tuple[str, str, str]:
     """(jaxlib version, platform, machine) of this process."""
-    return jaxlib.__version__, jax.default_backend(), platform.machine()
+    return jaxlib_version.__version__, jax.default_backend(), platform.machine()
 
 
 def label() -> str:

@@ -4,8 +4,8 @@
 down(v, k) = v − (k 2⁻⁵² |v| + 4·2⁻¹⁰²²) ≤ v − k ulp(v)/2,        up(v, k) likewise above
 ```
 
-XLA offers no directed rounding, divides by multiplying, and flushes subnormals. So every computed end is moved outward by
-a margin: k times 2⁻⁵² of itself, k measured per function (`karush.arithmetic.interval_margins`), and four times the
+XLA offers no directed rounding, divides by multiplying, and flushes subnormals. So every computed end is moved outward
+by a margin: k times 2⁻⁵² of itself, k measured per function (`karush.arithmetic.interval_margins`), and four times the
 smallest normal number, more than flushing can lose. The step is branch-free, and a fused multiply-add can only make it
 more exact. No end is ever subnormal but by the user's own wish, and those are moved to 0 or 2⁻¹⁰²² at the door.
 

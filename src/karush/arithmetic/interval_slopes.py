@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from karush.arithmetic import interval_functions as F
+from karush.arithmetic import interval_functions as functions
 from karush.arithmetic.interval_numbers import Interval, around, constant, hull
 
 Slope = Callable[[Interval, Interval], Interval]
 """([x], f([x])) -> range of a derivative"""
 
 
-def at_ends(function: F.Function, critical: tuple[float, ...], t: Interval) -> Interval:
+def at_ends(function: functions.Function, critical: tuple[float, ...], t: Interval) -> Interval:
     """Range over t of a function of one number that is monotone between its `critical` places.
 
     A critical place, known to a few ulps, counts wherever it may lie in t.
@@ -35,39 +35,39 @@ def at_ends(function: F.Function, critical: tuple[float, ...], t: Interval) -> I
 
 
 def _one_minus_square(t: Interval) -> Interval:
-    return F.sub(constant(1.0), F.square(t))
+    return functions.sub(constant(1.0), functions.square(t))
 
 
 def _twice(a: Interval) -> Interval:
-    return F.mul(constant(2.0), a)
+    return functions.mul(constant(2.0), a)
 
 
 def _tanh_second(t: Interval) -> Interval:
-    return F.mul(F.neg(_twice(t)), _one_minus_square(t))
+    return functions.mul(functions.neg(_twice(t)), _one_minus_square(t))
 
 
 def _logistic_first(s: Interval) -> Interval:
-    return F.mul(s, F.sub(constant(1.0), s))
+    return functions.mul(s, functions.sub(constant(1.0), s))
 
 
 def _logistic_second(s: Interval) -> Interval:
-    return F.mul(_logistic_first(s), F.sub(constant(1.0), _twice(s)))
+    return functions.mul(_logistic_first(s), functions.sub(constant(1.0), _twice(s)))
 
 
 def _gauss(x: Interval) -> Interval:
-    return F.mul(around(2.0 / math.sqrt(math.pi)), F.UNARY["exp"](F.neg(F.square(x))))
+    return functions.mul(around(2.0 / math.sqrt(math.pi)), functions.UNARY["exp"](functions.neg(functions.square(x))))
 
 
 def _gauss_slope(x: Interval) -> Interval:
-    return F.neg(F.mul(_twice(x), _gauss(x)))
+    return functions.neg(functions.mul(_twice(x), _gauss(x)))
 
 
 def _bell(x: Interval) -> Interval:
-    return F.div(constant(1.0), F.add(constant(1.0), F.square(x)))
+    return functions.div(constant(1.0), functions.add(constant(1.0), functions.square(x)))
 
 
 def _bell_slope(x: Interval) -> Interval:
-    return F.neg(F.mul(_twice(x), F.square(_bell(x))))
+    return functions.neg(functions.mul(_twice(x), functions.square(_bell(x))))
 
 
 def _sign_hull(x: Interval, f: Interval) -> Interval:
@@ -85,7 +85,7 @@ def _flat_but_at_zero(x: Interval, f: Interval) -> Interval:
 
 
 def _cube_root_slope(x: Interval, f: Interval) -> Interval:
-    return F.div(constant(1.0), F.mul(constant(3.0), F.square(f)))
+    return functions.div(constant(1.0), functions.mul(constant(3.0), functions.square(f)))
 
 
 HALF, LOG2 = 0.5, math.log(2.0)
@@ -93,65 +93,71 @@ THIRD = 1.0 / math.sqrt(3.0)
 
 SLOPES: dict[str, tuple[Slope, Slope]] = {
     "exp": (lambda x, f: f, lambda x, f: f),
-    "exp2": (lambda x, f: F.mul(around(LOG2), f), lambda x, f: F.mul(around(LOG2**2, 4.0), f)),
-    "expm1": (lambda x, f: F.UNARY["exp"](x), lambda x, f: F.UNARY["exp"](x)),
+    "exp2": (lambda x, f: functions.mul(around(LOG2), f), lambda x, f: functions.mul(around(LOG2**2, 4.0), f)),
+    "expm1": (lambda x, f: functions.UNARY["exp"](x), lambda x, f: functions.UNARY["exp"](x)),
     "log": (
-        lambda x, f: F.div(constant(1.0), x),
-        lambda x, f: F.neg(F.div(constant(1.0), F.square(x))),
+        lambda x, f: functions.div(constant(1.0), x),
+        lambda x, f: functions.neg(functions.div(constant(1.0), functions.square(x))),
     ),
     "log1p": (
-        lambda x, f: F.div(constant(1.0), F.add(constant(1.0), x)),
-        lambda x, f: F.neg(F.div(constant(1.0), F.square(F.add(constant(1.0), x)))),
+        lambda x, f: functions.div(constant(1.0), functions.add(constant(1.0), x)),
+        lambda x, f: functions.neg(functions.div(constant(1.0), functions.square(functions.add(constant(1.0), x)))),
     ),
     "sqrt": (
-        lambda x, f: F.mul(constant(HALF), F.UNARY["rsqrt"](x)),
-        lambda x, f: F.mul(constant(-0.25), F.whole_power(F.UNARY["rsqrt"](x), 3)),
+        lambda x, f: functions.mul(constant(HALF), functions.UNARY["rsqrt"](x)),
+        lambda x, f: functions.mul(constant(-0.25), functions.whole_power(functions.UNARY["rsqrt"](x), 3)),
     ),
     "rsqrt": (
-        lambda x, f: F.mul(constant(-HALF), F.whole_power(f, 3)),
-        lambda x, f: F.mul(constant(0.75), F.whole_power(f, 5)),
+        lambda x, f: functions.mul(constant(-HALF), functions.whole_power(f, 3)),
+        lambda x, f: functions.mul(constant(0.75), functions.whole_power(f, 5)),
     ),
     "cbrt": (
         _cube_root_slope,
-        lambda x, f: F.div(constant(-2.0), F.mul(constant(9.0), F.whole_power(f, 5))),
+        lambda x, f: functions.div(constant(-2.0), functions.mul(constant(9.0), functions.whole_power(f, 5))),
     ),
-    "sin": (lambda x, f: F.UNARY["cos"](x), lambda x, f: F.neg(f)),
-    "cos": (lambda x, f: F.neg(F.UNARY["sin"](x)), lambda x, f: F.neg(f)),
+    "sin": (lambda x, f: functions.UNARY["cos"](x), lambda x, f: functions.neg(f)),
+    "cos": (lambda x, f: functions.neg(functions.UNARY["sin"](x)), lambda x, f: functions.neg(f)),
     "tan": (
-        lambda x, f: F.add(constant(1.0), F.square(f)),
-        lambda x, f: F.mul(_twice(f), F.add(constant(1.0), F.square(f))),
+        lambda x, f: functions.add(constant(1.0), functions.square(f)),
+        lambda x, f: functions.mul(_twice(f), functions.add(constant(1.0), functions.square(f))),
     ),
     "asin": (
-        lambda x, f: F.UNARY["rsqrt"](_one_minus_square(x)),
-        lambda x, f: F.mul(x, F.whole_power(F.UNARY["rsqrt"](_one_minus_square(x)), 3)),
+        lambda x, f: functions.UNARY["rsqrt"](_one_minus_square(x)),
+        lambda x, f: functions.mul(x, functions.whole_power(functions.UNARY["rsqrt"](_one_minus_square(x)), 3)),
     ),
     "acos": (
-        lambda x, f: F.neg(F.UNARY["rsqrt"](_one_minus_square(x))),
-        lambda x, f: F.neg(F.mul(x, F.whole_power(F.UNARY["rsqrt"](_one_minus_square(x)), 3))),
+        lambda x, f: functions.neg(functions.UNARY["rsqrt"](_one_minus_square(x))),
+        lambda x, f: functions.neg(
+            functions.mul(x, functions.whole_power(functions.UNARY["rsqrt"](_one_minus_square(x)), 3))
+        ),
     ),
     "atan": (lambda x, f: _bell(x), lambda x, f: at_ends(_bell_slope, (-THIRD, THIRD), x)),
-    "sinh": (lambda x, f: F.UNARY["cosh"](x), lambda x, f: f),
-    "cosh": (lambda x, f: F.UNARY["sinh"](x), lambda x, f: f),
+    "sinh": (lambda x, f: functions.UNARY["cosh"](x), lambda x, f: f),
+    "cosh": (lambda x, f: functions.UNARY["sinh"](x), lambda x, f: f),
     "tanh": (
         lambda x, f: _one_minus_square(f),
         lambda x, f: at_ends(_tanh_second, (-THIRD, THIRD), f),
     ),
     "asinh": (
-        lambda x, f: F.UNARY["rsqrt"](F.add(constant(1.0), F.square(x))),
-        lambda x, f: F.neg(F.mul(x, F.whole_power(F.UNARY["rsqrt"](F.add(constant(1.0), F.square(x))), 3))),
+        lambda x, f: functions.UNARY["rsqrt"](functions.add(constant(1.0), functions.square(x))),
+        lambda x, f: functions.neg(
+            functions.mul(
+                x, functions.whole_power(functions.UNARY["rsqrt"](functions.add(constant(1.0), functions.square(x))), 3)
+            )
+        ),
     ),
     "logistic": (
         lambda x, f: at_ends(_logistic_first, (HALF,), f),
         lambda x, f: at_ends(_logistic_second, (HALF - THIRD / 2.0, HALF + THIRD / 2.0), f),
     ),
     "softplus": (
-        lambda x, f: F.UNARY["logistic"](x),
-        lambda x, f: at_ends(_logistic_first, (HALF,), F.UNARY["logistic"](x)),
+        lambda x, f: functions.UNARY["logistic"](x),
+        lambda x, f: at_ends(_logistic_first, (HALF,), functions.UNARY["logistic"](x)),
     ),
     "erf": (lambda x, f: _gauss(x), lambda x, f: at_ends(_gauss_slope, (-math.sqrt(HALF), math.sqrt(HALF)), x)),
     "erfc": (
-        lambda x, f: F.neg(_gauss(x)),
-        lambda x, f: F.neg(at_ends(_gauss_slope, (-math.sqrt(HALF), math.sqrt(HALF)), x)),
+        lambda x, f: functions.neg(_gauss(x)),
+        lambda x, f: functions.neg(at_ends(_gauss_slope, (-math.sqrt(HALF), math.sqrt(HALF)), x)),
     ),
     "square": (lambda x, f: _twice(x), lambda x, f: constant(2.0)),
     "abs": (_sign_hull, _flat_but_at_zero),

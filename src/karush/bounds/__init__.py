@@ -1,0 +1,5 @@
+"""Ranges, Lipschitz constants and convexity of functions on boxes."""
+
+from karush.bounds.box import Box as Box
+from karush.bounds.enclose import Enclosure as Enclosure
+from karush.bounds.enclose import enclose as enclose
