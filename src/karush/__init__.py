@@ -15,7 +15,9 @@ from karush.api import prepare as prepare
 from karush.api.prove import prove as prove
 from karush.bounds import Box as Box
 from karush.bounds import Enclosure as Enclosure
+from karush.bounds import Lipschitz as Lipschitz
 from karush.bounds import enclose as enclose
+from karush.bounds import lipschitz as lipschitz
 from karush.certificates import Certificate as Certificate
 from karush.core import errors as errors
 from karush.core.status import Status as Status
@@ -59,6 +61,7 @@ __all__ = [
     "Jacobian",
     "Laplace",
     "LeastSquaresResult",
+    "Lipschitz",
     "MultistartResult",
     "Options",
     "Prepared",
@@ -86,6 +89,7 @@ __all__ = [
     "laplace",
     "least_squares",
     "linear",
+    "lipschitz",
     "maximize",
     "methods",
     "minimize",
