@@ -21,13 +21,6 @@ def settled(value: Any) -> Any:
     return value
 
 
-def loosened(value: Any, aval: Any) -> Any:
-    """The carry of a loop as it may come back: an exact answer may become an open one."""
-    if aval.dtype == jnp.bool_ and not isinstance(value, Truth):
-        return value
-    return settled(value)
-
-
 def rules(table: Mapping[str, Rule]) -> dict[str, Rule]:
     """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`."""
 
