@@ -13,6 +13,11 @@ from karush.api import minimize as minimize
 from karush.api import multistart as multistart
 from karush.api import prepare as prepare
 from karush.api.prove import prove as prove
+from karush.bounds import Box as Box
+from karush.bounds import Enclosure as Enclosure
+from karush.bounds import Lipschitz as Lipschitz
+from karush.bounds import enclose as enclose
+from karush.bounds import lipschitz as lipschitz
 from karush.certificates import Certificate as Certificate
 from karush.core import errors as errors
 from karush.core.status import Status as Status
@@ -46,14 +51,17 @@ from karush.solvers.result import Result as Result
 from karush.unconstrained import methods as methods
 
 __all__ = [
+    "Box",
     "Certificate",
     "Change",
     "Curvature",
+    "Enclosure",
     "Gradient",
     "Hessian",
     "Jacobian",
     "Laplace",
     "LeastSquaresResult",
+    "Lipschitz",
     "MultistartResult",
     "Options",
     "Prepared",
@@ -70,6 +78,7 @@ __all__ = [
     "certify",
     "curvature",
     "directional",
+    "enclose",
     "equal",
     "errors",
     "gradient",
@@ -80,6 +89,7 @@ __all__ = [
     "laplace",
     "least_squares",
     "linear",
+    "lipschitz",
     "maximize",
     "methods",
     "minimize",

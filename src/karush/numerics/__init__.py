@@ -1,0 +1,1 @@
+"""Stable functions: accurate in value and derivative over the whole float range."""
