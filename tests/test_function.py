@@ -53,6 +53,7 @@ def test_the_users_function_is_called_once():
         (lambda x: jnp.sum(x), np.ones(2, int), ProblemError, "dtype int64"),
         (lambda x: float(x[0]), np.ones(2), TraceError, "cannot be traced"),
         (lambda x: {}, np.ones(2), TraceError, "holds no numbers"),
+        (lambda x, p: x * p, np.ones(2), TraceError, r"signature \(x, p\).*give params"),
         (lambda x: "seven", np.ones(2), TraceError, "'seven'"),
         (lambda x: x + 1j, np.ones(2), TraceError, "complex128"),
         (lambda x: x.astype(jnp.float32), np.ones(2), PrecisionError, "float32"),

@@ -7,7 +7,8 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karush import Problem, Scales, between, equal, linear
+from karush import Problem, Scales, between, equal, l1, linear
+from karush.core.errors import ProblemError
 from karush.derivatives import Evaluator
 from karush.problem import flatten
 
@@ -122,6 +123,21 @@ def test_params_go_to_every_function_as_its_second_argument():
     other = values(flat.with_params({"k": 4, "at": np.zeros(2)}))
     assert other[0] == 8.0
     np.testing.assert_array_equal(other[1], [1.0, 1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"objective": lambda x, p: p * x[0]}, r"the objective has the signature \(x, p\).*give params"),
+        ({"constraints": [equal(lambda x, p: x - p, 0.0, name="a")]}, "constraint 'a' has the signature"),
+        ({"params": 1.0}, "called f\\(x, params\\)"),
+        ({"regularization": l1(lambda p: p)}, "the weight of l1 is a function of params, and there are none"),
+    ],
+)
+def test_functions_of_params_without_params_are_refused_with_the_cure(arguments, word):
+    objective = arguments.pop("objective", lambda x: x[0] ** 2)
+    with pytest.raises(ProblemError, match=word):
+        flatten(Problem(objective, np.ones(2), **arguments))
 
 
 def test_scales_reach_every_variable_and_every_row():

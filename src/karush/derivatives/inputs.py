@@ -117,7 +117,7 @@ def outputs(function: Any, point: Point, *, scalar: bool) -> Any:
     TraceError
         for an output that is not real floating point or, with `scalar`, not one number of shape ().
     """
-    out = jax.eval_shape(lambda x: call_user(function, x, "f"), point.shapes)
+    out = jax.eval_shape(lambda x: call_user(function, (x,), "f"), point.shapes)
     leaves = tree_util.tree_leaves(out)
     if not leaves:
         raise TraceError(f"f returned {out!r:.60}, which holds no numbers; return an array")

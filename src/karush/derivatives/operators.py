@@ -59,7 +59,7 @@ class Derivative:
             return self._compiled[name](point.tree, *arguments, *static)
 
     def _called(self, x: Any) -> Any:
-        return call_user(self.f, x, "f")
+        return call_user(self.f, (x,), "f")
 
     def _flat(self, model: Any) -> Callable[[Any], Any]:
         """F: R^n -> R^k for x of the structure of `model`, in a trace."""

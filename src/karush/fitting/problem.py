@@ -14,7 +14,7 @@ from karush.core.precision import as_float64, float64
 from karush.core.pytrees import ravel_traced
 from karush.fitting import loss as losses
 from karush.fitting.linear_part import affine_parameters
-from karush.jaxprs.function import FlatFunction, trace
+from karush.jaxprs.function import FlatFunction, call_user, trace
 from karush.problem.bounds import read_bounds
 from karush.problem.flat import read_params
 from karush.problem.problem import Problem
@@ -150,7 +150,7 @@ def read_fit(
 def _with_params(residual: Callable[..., Any], params: Any) -> Callable[..., Any]:
     def called(x: Any) -> Any:
         with float64():
-            return residual(x, jax.tree.map(jnp.asarray, params))
+            return call_user(residual, (x, jax.tree.map(jnp.asarray, params)), "residual")
 
     return called
 

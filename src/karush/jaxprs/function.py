@@ -1,5 +1,6 @@
 """A user's function of one pytree as one traced program of flat float64 arrays."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,7 @@ def trace(function: Any, x: Any, label: str = "f") -> tuple[FlatFunction, np.nda
     trees: list[Any] = []
 
     def program(vector: Any) -> Any:
-        out = call_user(function, door.unravel(vector), label)
+        out = call_user(function, (door.unravel(vector),), label)
         paths, treedef = jax.tree_util.tree_flatten_with_path(out)
         for path, leaf in paths:
             if not hasattr(leaf, "shape") and not isinstance(leaf, (int, float)):
@@ -101,12 +102,33 @@ def _suffix(path: tuple[Any, ...]) -> str:
     return name[1:] if name.startswith("x[") else f".{name}"
 
 
-def call_user(function: Callable[[Any], Any], tree: Any, label: str) -> Any:
-    """What the user's function returns in a trace; JAX's complaint about its code as a `TraceError`."""
+def call_user(function: Callable[..., Any], arguments: tuple[Any, ...], label: str) -> Any:
+    """What the user's function returns in a trace; a wrong signature and JAX's complaints as a `TraceError`."""
+    _require_signature(function, arguments, label)
     try:
-        return function(tree)
+        return function(*arguments)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
         raise TraceError(
             f"{label} cannot be traced by JAX: {str(error).splitlines()[0]} "
             "Write it with jax.numpy instead of numpy or math, jnp.where instead of if, jax.lax loops instead of while."
         ) from error
+    except ProblemError:
+        raise
+    except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+        error.add_note(f"karush: raised while tracing {label}, called with {len(arguments)} argument(s)")
+        raise
+
+
+def _require_signature(function: Callable[..., Any], arguments: tuple[Any, ...], label: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin without one: the call itself will tell
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        if len(arguments) == 1:
+            called, cure = "f(x), as there are no params", "give params=..., or make it a function of x alone"
+        else:
+            called, cure = "f(x, params), as params are given", "take them as second argument, or give no params"
+        raise TraceError(f"{label} has the signature {signature}, and is called {called} ({error}); {cure}") from error

@@ -1,6 +1,5 @@
 """A problem as every solver, backend and certificate sees it: one flat x, one flat vector of rows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from karush.core.errors import ProblemError, TraceError
 from karush.core.precision import as_float64, float64, require_float64
 from karush.core.pytrees import Door, open_door, ravel_traced
+from karush.jaxprs.function import call_user
 from karush.problem.bounds import read_bounds
 from karush.problem.constraints import Constraint
 from karush.problem.problem import Problem
@@ -187,13 +187,13 @@ class _Program:
     def __call__(self, x: Any, params: Any) -> tuple[Any, Any]:
         tree = self.door.unravel(x)
         arguments = (tree,) if self.problem.params is None else (tree, params)
-        value = _traced(self.problem.objective, arguments, "the objective")
+        value = call_user(self.problem.objective, arguments, "the objective")
         value = _scalar(value)
         self.shapes = []
         parts = []
         for constraint, label in zip(self.constraints, self.labels, strict=True):
             label = f"constraint {label!r}"
-            out = _traced(constraint.function, (self.door.join(x),) if constraint.flat else arguments, label)
+            out = call_user(constraint.function, (self.door.join(x),) if constraint.flat else arguments, label)
             leaves = jax.tree.leaves(out)
             if not leaves or not all(_is_real(leaf) for leaf in leaves):
                 raise TraceError(f"{label} returned {out!r:.80}; it must return floating-point rows")
@@ -202,21 +202,6 @@ class _Program:
         rows = jnp.concatenate(parts) if parts else jnp.zeros(0)
         value = -value if self.problem.maximize else value
         return value + self.laid.penalty(x, params) if self.laid.terms else value, rows
-
-
-def _traced(function: Callable[..., Any], arguments: tuple[Any, ...], label: str) -> Any:
-    try:
-        return function(*arguments)
-    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-        raise TraceError(
-            f"{label} cannot be traced by JAX: {str(error).splitlines()[0]} "
-            "Write it with jax.numpy instead of numpy or math, jnp.where instead of if, jax.lax loops instead of while."
-        ) from error
-    except ProblemError:
-        raise
-    except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
-        error.add_note(f"karush: raised while tracing {label}, called with {len(arguments)} argument(s)")
-        raise
 
 
 def _scalar(value: Any) -> Any:

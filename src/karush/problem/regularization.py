@@ -187,6 +187,11 @@ class Laid:
         for term, _, shapes, _ in self.terms:
             if callable(term.weight):
                 label = f"weight of l{term.norm} at params"
+                if params is None:
+                    raise ProblemError(
+                        f"the weight of l{term.norm} is a function of params, and there are none; "
+                        "give Problem(..., params=...), or a number"
+                    )
                 values = np.asarray(_flat_weight(term.weights(params), shapes, np), dtype=np.float64)
                 _require_nonnegative(values, label, allow_zero=term.norm == 2)
 
