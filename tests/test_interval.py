@@ -15,7 +15,7 @@ from karush.arithmetic import interval, interval_functions, interval_numbers
 from karush.arithmetic.ball import BallProgram
 from karush.arithmetic.interval import Interval, IntervalProgram, enter
 from karush.arithmetic.interval_calibration import error, points, truth
-from karush.arithmetic.interval_margins import MARGINS, MEASURED, label
+from karush.arithmetic.interval_margins import CORRECT, MARGINS, MEASURED, label
 from karush.arithmetic.interval_points import FUNCTIONS
 from karush.core.errors import PrecisionError, TraceError
 from karush.core.precision import float64
@@ -87,7 +87,8 @@ def test_the_margin_of_a_function_is_twice_its_error_on_this_machine(name):
         pytest.skip("this build was not calibrated")
     measured, place = error(name, points(name, 3000, seed=11))
     assert measured <= MEASURED[name], place
-    assert 2.0 * MEASURED[name] <= MARGINS[name]
+    # What is rounded correctly is at most half an ulp off: there the margin is that, and no more.
+    assert (measured <= 0.5) if name in CORRECT else (2.0 * MEASURED[name] <= MARGINS[name])
 
 
 def test_what_the_simplifier_does_to_real_programs_leaves_enclosures_sound():

@@ -10,13 +10,28 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.core import Tracer
 
-from karush.arithmetic.interval_margins import DIVISION, MARGINS
-from karush.arithmetic.interval_numbers import Interval, around, both, constant, down, up
+from karush.arithmetic.interval_margins import MARGINS
+from karush.arithmetic.interval_numbers import (
+    ROUNDED,
+    Interval,
+    around,
+    both,
+    constant,
+    down,
+    two_above,
+    two_below,
+    up,
+)
 from karush.arithmetic.interval_points import FUNCTIONS, LARGEST_ERFC, LEAST_EXPONENT
 from karush.arithmetic.interval_waves import tan, wave
 
 Function = Callable[[Interval], Interval]
+HUGE, HUGE_SCALE = 2.0**1000, 2.0**128
+"""divisors beyond it are divided by a power of two first, and by which"""
 
 
 def neg(a: Interval) -> Interval:
@@ -31,15 +46,22 @@ def _keep_sign(lo: Any, hi: Any, not_negative: Any, not_positive: Any) -> tuple[
 
 
 def add(a: Interval, b: Interval) -> Interval:
-    """``a + b``."""
-    lo, hi = down(a.lo + b.lo), up(a.hi + b.hi)
-    lo, hi = _keep_sign(lo, hi, (a.lo >= 0.0) & (b.lo >= 0.0), (a.hi <= 0.0) & (b.hi <= 0.0))
+    """``a + b``, which is at least twice the smaller: a sum of numbers >= 0 stays so."""
+    lo = jnp.maximum(down(a.lo + b.lo), 2.0 * jnp.minimum(a.lo, b.lo))
+    hi = jnp.minimum(up(a.hi + b.hi), 2.0 * jnp.maximum(a.hi, b.hi))
     return Interval(lo, hi, both(a.ok, b.ok))
 
 
 def sub(a: Interval, b: Interval) -> Interval:
     """``a − b``."""
     return add(a, neg(b))
+
+
+def _signs(a: Interval, b: Interval) -> tuple[Any, Any]:
+    """Whether no product of members is negative, and whether none is positive."""
+    same = jnp.maximum(jnp.minimum(a.lo, b.lo), jnp.minimum(-a.hi, -b.hi))
+    other = jnp.maximum(jnp.minimum(a.lo, -b.hi), jnp.minimum(-a.hi, b.lo))
+    return same >= 0.0, other >= 0.0
 
 
 def mul(a: Interval, b: Interval) -> Interval:
@@ -51,10 +73,7 @@ def mul(a: Interval, b: Interval) -> Interval:
     else:
         products = (a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi)
     least, most = _extremes(products)
-    not_negative = ((a.lo >= 0.0) & (b.lo >= 0.0)) | ((a.hi <= 0.0) & (b.hi <= 0.0))
-    not_positive = ((a.lo >= 0.0) & (b.hi <= 0.0)) | ((a.hi <= 0.0) & (b.lo >= 0.0))
-    lo, hi = _keep_sign(down(least), up(most), not_negative, not_positive)
-    return Interval(lo, hi, both(a.ok, b.ok))
+    return Interval(*_keep_sign(down(least), up(most), *_signs(a, b)), both(a.ok, b.ok))
 
 
 def _extremes(values: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -65,14 +84,33 @@ def _extremes(values: tuple[Any, ...]) -> tuple[Any, Any]:
     return least, most
 
 
+def _within_reach(a: Interval, b: Interval) -> tuple[Interval, Interval]:
+    """Both divided by a power of two where the divisor is huge: XLA multiplies by 1/b, which is flushed to 0 there."""
+    if not isinstance(b.lo, Tracer) and not isinstance(b.hi, Tracer):
+        sizes = np.maximum(np.abs(np.asarray(b.lo)), np.abs(np.asarray(b.hi)))
+        if np.all((sizes < HUGE) | np.isinf(sizes)):
+            return a, b
+    scale = jnp.where((b.lo < -HUGE) | (b.hi > HUGE), 1.0 / HUGE_SCALE, 1.0)
+    return _scaled(a, scale), _scaled(b, scale)
+
+
+def _scaled(a: Interval, scale: Any) -> Interval:
+    # The barrier keeps the simplifier from joining the scale with a constant divisor again.
+    lo = lax.optimization_barrier(a.lo * scale)
+    return Interval(lo, lo if a.exact else lax.optimization_barrier(a.hi * scale), a.ok)
+
+
 def div(a: Interval, b: Interval) -> Interval:
-    """``a / b``; unbounded and not defined where b may be 0."""
+    """``a / b``; unbounded and not defined where b may be 0.
+
+    XLA may compute ``a (1/b)``, rounded twice: less than two ulps off, whatever the numbers.
+    """
+    positive, negative = b.lo > 0.0, b.hi < 0.0
+    signs = _signs(a, b)
+    a, b = _within_reach(a, b)
     quotients = (a.lo / b.lo, a.hi / b.lo) if b.exact else (a.lo / b.lo, a.lo / b.hi, a.hi / b.lo, a.hi / b.hi)
     least, most = _extremes(quotients)
-    positive, negative = b.lo > 0.0, b.hi < 0.0
-    not_negative = ((a.lo >= 0.0) & positive) | ((a.hi <= 0.0) & negative)
-    not_positive = ((a.lo >= 0.0) & negative) | ((a.hi <= 0.0) & positive)
-    lo, hi = _keep_sign(down(least, DIVISION), up(most, DIVISION), not_negative, not_positive)
+    lo, hi = _keep_sign(two_below(least), two_above(most), *signs)
     nonzero = positive | negative
     return Interval(jnp.where(nonzero, lo, -jnp.inf), jnp.where(nonzero, hi, jnp.inf), both(a.ok, b.ok, nonzero))
 
@@ -100,14 +138,14 @@ def square(a: Interval) -> Interval:
 
 
 def whole_power(a: Interval, y: int) -> Interval:
-    """``a^y``; repeated products are off by less than ``|y|`` halves of 2⁻⁵²."""
+    """``a^y``; ``|y| − 1`` roundings of half an ulp, and that of the step."""
     if y < 0:
         return div(constant(1.0), whole_power(a, -y))
     if y == 0:
         return Interval(jnp.ones_like(a.lo), jnp.ones_like(a.lo), a.ok)
     if y == 1:
         return a
-    margin = float(max(y, 2))
+    margin = ROUNDED * y
     if y % 2 == 0:
         size = magnitude(a)
         return Interval(jnp.maximum(down(_repeated(size.lo, y), margin), 0.0), up(_repeated(size.hi, y), margin), a.ok)

@@ -1,13 +1,15 @@
 """Arrays of intervals inside XLA: how they are made, and how a computed end is rounded outward.
 
 ```
-down(v, k) = v − (k 2⁻⁵² |v| + 4·2⁻¹⁰²²) ≤ v − k ulp(v)/2,        up(v, k) likewise above
+down(v, k) = v − (k 2⁻⁵² |v| + 4·2⁻¹⁰²²),        up(v, k) = v + (k 2⁻⁵² |v| + 4·2⁻¹⁰²²)
 ```
 
 XLA offers no directed rounding, divides by multiplying, and flushes subnormals. So every computed end is moved outward
 by a margin: k times 2⁻⁵² of itself, k measured per function (`karush.arithmetic.interval_margins`), and four times the
-smallest normal number, more than flushing can lose. The step is branch-free, and a fused multiply-add can only make it
-more exact. No end is ever subnormal but by the user's own wish, and those are moved to 0 or 2⁻¹⁰²² at the door.
+smallest normal number, more than flushing can lose. The step is branch-free. It is rounded itself, by half an ulp, which
+k covers: for results rounded correctly k = `ROUNDED` is enough, and moves by one ulp [Rum10, sec. 2.3]. With
+δ = k 2⁻⁵²|v| > ulp(v)/2 the next number of the grid is nearer to v ± δ than v is; and where a fused multiply-add puts the
+exact t in place of v, t − δ rounds to at most t − δ + ulp(v)/2 < t. No end is ever subnormal but by the user's own wish, and those are moved to 0 or 2⁻¹⁰²² at the door.
 
 An interval holds a set of real numbers. Ends may be infinite: unbounded, not infinite numbers. NaN is no end: an end
 that would be NaN is infinite instead. `ok` says whether the exact function is defined at every point of the box; None
@@ -24,10 +26,14 @@ from jax import lax
 from karush.core.errors import TraceError
 
 EPS = 2.0**-52
+SMALL = 2.0**-1000
+"""below it the absolute margin alone is more than four ulps"""
 LEAST_NORMAL = 2.0**-1022
 FLUSHED = 4.0 * LEAST_NORMAL
 """absolute margin: flushing an operand and the result loses less than twice the smallest normal number, and what
 remains after the margin must be normal itself"""
+ROUNDED = 0.5 * (1.0 + 2.0**-40)
+"""margin of results rounded correctly: a hair above half an ulp"""
 BEYOND_EXACT = 2.0**53
 """integers from here on may not be doubles"""
 
@@ -53,16 +59,29 @@ class Truth(NamedTuple):
     can_be_false: Any
 
 
-def down(v: Any, k: float = 1.0) -> Any:
-    """A number below every t with ``|t − v| <= k 2⁻⁵³ |v|``; −inf for NaN and for +inf."""
+def down(v: Any, k: float = ROUNDED) -> Any:
+    """A number below every t with ``|t − v| <= (k − 1/2) 2⁻⁵² |v|``, or that v is nearest to; −inf for NaN and +inf."""
     moved = v - (jnp.abs(v) * (k * EPS) + FLUSHED)
     return jnp.where(jnp.isnan(moved), -jnp.inf, moved)
 
 
-def up(v: Any, k: float = 1.0) -> Any:
-    """A number above every t with ``|t − v| <= k 2⁻⁵³ |v|``; +inf for NaN and for −inf."""
+def up(v: Any, k: float = ROUNDED) -> Any:
+    """A number above every t with ``|t − v| <= (k − 1/2) 2⁻⁵² |v|``, or that v is nearest to; +inf for NaN and −inf."""
     moved = v + (jnp.abs(v) * (k * EPS) + FLUSHED)
     return jnp.where(jnp.isnan(moved), jnp.inf, moved)
+
+
+def two_below(v: Any) -> Any:
+    """The number two ulps below v, counted on the bits; −inf for NaN and +inf."""
+    bits = lax.bitcast_convert_type(v, jnp.int64)
+    moved = lax.bitcast_convert_type(bits + jnp.where(v > 0.0, -2, 2), jnp.float64)
+    size = jnp.abs(v)
+    return jnp.where((size > SMALL) & (size < jnp.inf), moved, jnp.where(v < jnp.inf, v - FLUSHED, -jnp.inf))
+
+
+def two_above(v: Any) -> Any:
+    """The number two ulps above v; +inf for NaN and −inf."""
+    return -two_below(-v)
 
 
 def both(*flags: Any) -> Any:
@@ -166,6 +185,7 @@ __all__ = [
     "EPS",
     "FLUSHED",
     "LEAST_NORMAL",
+    "ROUNDED",
     "Interval",
     "Truth",
     "around",
@@ -179,5 +199,7 @@ __all__ = [
     "hull",
     "is_new",
     "lift",
+    "two_above",
+    "two_below",
     "up",
 ]

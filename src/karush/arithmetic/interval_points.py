@@ -6,11 +6,13 @@
 | atanh | 129 | ``sign(x) log1p(2|x| / (1 − |x|)) / 2`` |
 | sinh | 496 for large x | ``(e + e / (e + 1)) / 2``, ``e = expm1 |x|``; ``exp(|x| − log 2)`` beyond 20 |
 | cosh | 496 for large x | ``(e + 1/e) / 2``, ``e = exp |x|`` |
+| sin, cos | 0.5, but scalar code | reduction by π/2 in four parts [CW80], then the polynomials of fdlibm |
 | cbrt | 60 for the largest x | one step of Newton's method on XLA's own |
 
 The margins of `karush.arithmetic.interval_margins` are those of these functions, compiled.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +57,41 @@ def cosh(x: Any) -> Any:
     return jnp.where(size < 20.0, 0.5 * (e + 1.0 / e), (0.5 * half) * half)
 
 
+HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32)
+"""π/2 in parts of 33 bits, so that up to 2²⁰ times each of the first three is exact, and the rest"""
+SINE = (-0.16666666666666632, 0.00833333333332249, -0.0001984126982985795, 2.7557313707070068e-06)
+SINE += (-2.5050760253406863e-08, 1.58969099521155e-10)
+COSINE = (0.0416666666666666, -0.001388888888887411, 2.480158728947673e-05, -2.7557314351390663e-07)
+COSINE += (2.087572321298175e-09, -1.1359647557788195e-11)
+"""coefficients on [−π/4, π/4], of fdlibm: ``sin r = r + r³ S(r²)``, ``cos r = 1 − r²/2 + r⁴ C(r²)``"""
+
+
+def _polynomial(coefficients: tuple[float, ...], z: Any) -> Any:
+    out = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        out = out * z + coefficient
+    return out
+
+
+def turned(quarter: float) -> Callable[[Any], Any]:
+    """``sin(x + quarter π/2)`` for ``|x| <= LARGEST_ANGLE``."""
+
+    def function(x: Any) -> Any:
+        count = jnp.round(x * (2.0 / math.pi))
+        rest = x
+        for part in HALF_PI:
+            rest = rest - count * part
+        z = rest * rest
+        sine = rest + rest * (z * _polynomial(SINE, z))
+        cosine = 1.0 - (0.5 * z - z * (z * _polynomial(COSINE, z)))
+        place = count + quarter
+        place = place - 4.0 * jnp.floor(0.25 * place)
+        value = jnp.where((place == 1.0) | (place == 3.0), cosine, sine)
+        return jnp.where(place >= 2.0, -value, value)
+
+    return function
+
+
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sqrt": lax.sqrt,
     "rsqrt": lax.rsqrt,
@@ -63,8 +100,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "expm1": lax.expm1,
     "log": lax.log,
     "log1p": log1p,
-    "sin": lax.sin,
-    "cos": lax.cos,
+    "sin": turned(0.0),
+    "cos": turned(1.0),
     "tan": lax.tan,
     "asin": lax.asin,
     "acos": lax.acos,

@@ -10,6 +10,7 @@ from karush.arithmetic.interval_margins import MARGINS
 from karush.arithmetic.interval_numbers import Interval, both, down, up
 from karush.arithmetic.interval_points import FUNCTIONS, LARGEST_ANGLE
 
+TURN = 1.0 / (2.0 * math.pi)
 ANGLE_SLACK = 2.0**-30
 """turns by which a place of a maximum of sin may seem displaced, up to `LARGEST_ANGLE`"""
 
@@ -26,12 +27,12 @@ def wave(name: str, top: float) -> Callable[[Interval], Interval]:
     def rule(a: Interval) -> Interval:
         near = (a.lo >= -LARGEST_ANGLE) & (a.hi <= LARGEST_ANGLE)
         left, right = jnp.where(near, a.lo, 0.0), jnp.where(near, a.hi, 0.0)
-        least, most = jnp.minimum(point(left), point(right)), jnp.maximum(point(left), point(right))
-        turns = (left / (2.0 * math.pi), right / (2.0 * math.pi))
+        ends = point(left), point(right)
+        turns = left * TURN, right * TURN
         high = _has_integer(turns[0] - top, turns[1] - top)
         low = _has_integer(turns[0] - top - 0.5, turns[1] - top - 0.5)
-        lo = jnp.where(near & ~low, jnp.clip(down(least, margin), -1.0, 1.0), -1.0)
-        hi = jnp.where(near & ~high, jnp.clip(up(most, margin), -1.0, 1.0), 1.0)
+        lo = jnp.where(near & ~low, jnp.maximum(down(jnp.minimum(*ends), margin), -1.0), -1.0)
+        hi = jnp.where(near & ~high, jnp.minimum(up(jnp.maximum(*ends), margin), 1.0), 1.0)
         return Interval(lo, hi, a.ok)
 
     return rule
