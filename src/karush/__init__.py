@@ -48,9 +48,12 @@ from karush.sensitivity import Change as Change
 from karush.sensitivity import Sensitivity as Sensitivity
 from karush.sensitivity import sensitivity as sensitivity
 from karush.solvers.result import Result as Result
+from karush.stability import Audit as Audit
+from karush.stability import audit as audit
 from karush.unconstrained import methods as methods
 
 __all__ = [
+    "Audit",
     "Box",
     "Certificate",
     "Change",
@@ -74,6 +77,7 @@ __all__ = [
     "Status",
     "SymmetryReport",
     "Verdict",
+    "audit",
     "between",
     "certify",
     "curvature",
