@@ -3,6 +3,7 @@
 Importing karush changes no global JAX setting.
 """
 
+from karush import numerics as numerics
 from karush.api import MultistartResult as MultistartResult
 from karush.api import Options as Options
 from karush.api import Prepared as Prepared
@@ -49,7 +50,9 @@ from karush.sensitivity import Sensitivity as Sensitivity
 from karush.sensitivity import sensitivity as sensitivity
 from karush.solvers.result import Result as Result
 from karush.stability import Audit as Audit
+from karush.stability import Stabilized as Stabilized
 from karush.stability import audit as audit
+from karush.stability import stabilize as stabilize
 from karush.unconstrained import methods as methods
 
 __all__ = [
@@ -74,6 +77,7 @@ __all__ = [
     "Scales",
     "Sensitivity",
     "SparsityPattern",
+    "Stabilized",
     "Status",
     "SymmetryReport",
     "Verdict",
@@ -98,8 +102,10 @@ __all__ = [
     "methods",
     "minimize",
     "multistart",
+    "numerics",
     "prepare",
     "prove",
     "sensitivity",
+    "stabilize",
 ]
 __version__ = "0.1.0"
