@@ -5,3 +5,6 @@ from karush.stability.findings import Audit as Audit
 from karush.stability.findings import AuditVerdict as AuditVerdict
 from karush.stability.findings import Finding as Finding
 from karush.stability.findings import Kind as Kind
+from karush.stability.stabilize import Change as Change
+from karush.stability.stabilize import Stabilized as Stabilized
+from karush.stability.stabilize import stabilize as stabilize

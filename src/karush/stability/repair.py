@@ -1,0 +1,172 @@
+"""One traced program made accurate: search, branches, compensated arithmetic, and the choice by measurement under jit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from karush.jaxprs.walk import inline
+from karush.stability.branches import branched
+from karush.stability.compensation import compensated_candidates
+from karush.stability.evaluate import Points, emit
+from karush.stability.moves import Move
+from karush.stability.points import is_normal, spread
+from karush.stability.search import Candidate, Judge, search
+from karush.stability.terms import Graph, Term, read
+from karush.stability.truth import exact_values
+from karush.stability.ulps import bits_of_error
+
+POINTS = 256
+LARGEST_SAMPLE = 1 << 15
+"""numbers in all inputs of all sample points"""
+LEAST_POINTS = 16
+ALONE_MEAN, ALONE_TAIL = 0.35, 3.0
+"""mean and 99th percentile of the bits of error up to which a program is left alone"""
+GOOD_MEAN = 0.45
+"""mean bits up to which no compensated arithmetic is tried: it costs ten times the time"""
+LEAST_GAIN = 0.15
+"""mean bits that a change must save"""
+RESCUED = 8.0
+"""bits by which the largest error must fall for a change that saves less on average"""
+WORSE = 0.5
+"""bits by which no part of the range may become worse"""
+REGIONS = 8
+SECONDS = 0.45
+"""time of the search"""
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A program, and where its inputs lie."""
+
+    closed: Any
+    lows: Sequence[np.ndarray]
+    highs: Sequence[np.ndarray]
+    dtype: np.dtype
+
+    def batched(self, count: int) -> Any:
+        """The program over `count` points, axis 0 of every input."""
+        run = jax.extend.core.jaxpr_as_fun(self.closed)
+        return jax.make_jaxpr(jax.vmap(lambda *given: tuple(run(*given))))(
+            *[jax.ShapeDtypeStruct((count, *v.aval.shape), v.aval.dtype) for v in self.closed.jaxpr.invars]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Points with their exact values."""
+
+    columns: list[np.ndarray]
+    exact: list[np.ndarray]
+    valid: list[np.ndarray]
+    """where the exact value is finite and normal"""
+
+    def errors(self, run: Callable[..., Any]) -> np.ndarray:
+        """Bits of error of a JAX function under jit, in one row."""
+        computed = jax.jit(jax.vmap(lambda *given: tuple(run(*given))))(*self.columns)
+        rows = [
+            bits_of_error(np.asarray(c)[ok], e[ok])
+            for c, e, ok in zip(computed, self.exact, self.valid, strict=True)
+            if e.dtype.kind == "f"
+        ]
+        return np.concatenate(rows) if rows else np.zeros(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Repaired:
+    """What became of a program."""
+
+    run: Callable[..., Any] | None
+    """flat inputs to flat outputs; None where the program is left alone"""
+    outputs: tuple[Term, ...]
+    moves: tuple[Move, ...]
+    graph: Graph | None
+    before: float
+    after: float
+    known: bool = True
+    """False if exact values could not be computed, so that nothing was measured"""
+
+
+def take_sample(program: Traced, rng: np.random.Generator) -> Sample:
+    """Points of the box by bit pattern, and the exact outputs there."""
+    size = sum(int(np.prod(low.shape)) for low in program.lows)
+    count = int(np.clip(LARGEST_SAMPLE // max(size, 1), LEAST_POINTS, POINTS))
+    columns = [
+        spread(low, high, count, program.dtype, rng) for low, high in zip(program.lows, program.highs, strict=True)
+    ]
+    exact = exact_values(program.batched, columns)
+    valid = [is_normal(e) if e.dtype.kind == "f" else np.ones(e.shape, bool) for e in exact]
+    return Sample(columns, exact, valid)
+
+
+def repair(program: Traced, *, seed: int = 0) -> Repaired:
+    """The program made accurate on its box, or left alone."""
+    rng = np.random.default_rng(seed)
+    learn, check = take_sample(program, rng), take_sample(program, rng)
+    original = jax.extend.core.jaxpr_as_fun(program.closed)
+    if not any(ok.any() for ok, e in zip(check.valid, check.exact, strict=True) if e.dtype.kind == "f"):
+        return Repaired(None, (), (), None, float("nan"), float("nan"), known=False)
+    before = check.errors(original)
+    alone = Repaired(None, (), (), None, float(before.mean()), float(before.mean()))
+    if before.mean() <= ALONE_MEAN and np.quantile(before, 0.99) <= ALONE_TAIL:
+        return alone
+    graph = Graph(program.dtype)
+    inputs, outputs = read(graph, inline(program.closed))
+    judge = Judge(Points(learn.columns), learn.exact, learn.valid)
+    pool = search(graph, outputs, judge, SECONDS)
+    found = _by_merit(graph, pool, judge, inputs)
+    best = _first_good(found, program, check, before)
+    if best is None or best.after > GOOD_MEAN:
+        extra = compensated_candidates(graph, inputs, outputs, found[:2], judge)
+        if extra:
+            found = _by_merit(graph, [*extra, *pool], judge, inputs)
+            second = _first_good(found, program, check, before)
+            if second is not None and (best is None or second.after < best.after - LEAST_GAIN):
+                best = second
+    return alone if best is None else replace(best, graph=graph)
+
+
+def _by_merit(graph: Graph, pool: Sequence[Candidate], judge: Judge, inputs: Sequence[Term]) -> list[Candidate]:
+    """Candidates and their best combination, the most accurate first, of equals the cheapest."""
+    both = branched(graph, pool, judge, inputs)
+    every = [*pool, both] if both is not None else list(pool)
+    return sorted(every, key=lambda c: (round(c.mean / 0.08), c.cost))
+
+
+def _first_good(found: Sequence[Candidate], program: Traced, check: Sample, before: np.ndarray) -> Repaired | None:
+    """The first candidate that is better on fresh points, under jit, and worse nowhere."""
+    for candidate in found[:3]:
+        if not candidate.moves:
+            continue
+        run = emit(candidate.outputs)
+        after = check.errors(run)
+        gain = before.mean() - after.mean()
+        rescued = gain >= 0.0 and after.max() <= before.max() - RESCUED
+        if (gain >= LEAST_GAIN or rescued) and not _worse_somewhere(check, before, after):
+            return Repaired(run, candidate.outputs, candidate.moves, None, float(before.mean()), float(after.mean()))
+    return None
+
+
+def _worse_somewhere(sample: Sample, before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether the mean error rises by more than `WORSE` bits on some slab of the box."""
+    lanes = np.concatenate(
+        [
+            np.broadcast_to(np.arange(len(ok)).reshape(-1, *[1] * (ok.ndim - 1)), ok.shape)[ok]
+            for ok, e in zip(sample.valid, sample.exact, strict=True)
+            if e.dtype.kind == "f"
+        ]
+    )
+    for column in sample.columns:
+        if column.ndim != 1:
+            continue
+        rank = np.argsort(np.argsort(column))[lanes]
+        for region in range(REGIONS):
+            inside = rank * REGIONS // len(column) == region
+            if inside.any() and after[inside].mean() > before[inside].mean() + WORSE:
+                return True
+    return False
+
+
+__all__ = ["Repaired", "Traced", "repair"]

@@ -1,0 +1,296 @@
+"""A traced program as terms: each value one immutable expression, equal expressions one object.
+
+``graph.term("add", x, y)`` returns the same object whenever it is asked for the same sum, so a rewrite is a new term
+that shares all it leaves alone, and what was computed once for a term holds for every program that contains it.
+
+Sums, products, quotients and elementary functions are terms of their own; whatever else JAX computes (gathers, loops,
+sorts) is one opaque term per step, carried along unread.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from karush.jaxprs.walk import Program, Step
+from karush.stability.operations import ELEMENTWISE, STRUCTURAL
+
+Constant = float | int | bool
+
+
+class Term:
+    """``op(*args)``, of one shape and dtype; made by a `Graph` only."""
+
+    __slots__ = ("args", "cost", "dtype", "number", "op", "param", "shape", "values")
+
+    def __init__(
+        self, op: str, args: "tuple[Term, ...]", param: Any, shape: tuple[int, ...], dtype: np.dtype, number: int
+    ):
+        self.op, self.args, self.param, self.shape, self.dtype, self.number = op, args, param, shape, dtype, number
+        self.values: Any = None
+        """cached values at the sample points"""
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.kind == "f"
+
+    @property
+    def is_constant(self) -> bool:
+        return self.op == "const"
+
+    def __repr__(self) -> str:
+        return text(self)
+
+
+class Graph:
+    """The terms of one program in one dtype."""
+
+    def __init__(self, dtype: Any):
+        self.dtype = np.dtype(dtype)
+        self.known: dict[tuple, Term] = {}
+        self.steps: dict[int, Step] = {}
+        """number of a term -> the step of the user's program that it came from"""
+
+    def make(
+        self, op: str, args: Sequence[Term], param: Any, shape: tuple[int, ...], dtype: Any, key: Any = None
+    ) -> Term:
+        """The one term with these parts; `key` stands for a `param` that has no hash."""
+        identity = (op, tuple(arg.number for arg in args), param if key is None else key, shape, np.dtype(dtype))
+        found = self.known.get(identity)
+        if found is None:
+            found = Term(op, tuple(args), param, shape, np.dtype(dtype), len(self.known))
+            self.known[identity] = found
+        return found
+
+    def constant(self, value: Any, dtype: Any = None) -> Term:
+        """A number, rounded to the dtype; or a captured array."""
+        array = np.asarray(value, self.dtype if dtype is None else dtype)
+        if array.ndim == 0:
+            return self.make("const", (), array[()], (), array.dtype, key=(array.tobytes(),))
+        return self.make("const", (), array, array.shape, array.dtype, key=(array.tobytes(),))
+
+    def term(self, op: str, *args: Any, param: Any = None) -> Term:
+        """An elementwise operation on terms or Python numbers, normalised."""
+        terms = [arg if isinstance(arg, Term) else self.constant(arg) for arg in args]
+        plain = _normalised(self, op, terms, param)
+        if plain is not None:
+            return plain
+        shape = max((t.shape for t in terms), key=len)
+        operation = ELEMENTWISE[op]
+        dtype = np.dtype(bool) if operation.answers else terms[-1].dtype
+        if all(t.is_constant and t.shape == () for t in terms) and terms:
+            with np.errstate(all="ignore"):
+                value = operation.numpy(*(t.param for t in terms), **({} if param is None else {"param": param}))
+            exact = op in ("neg", "abs") or (op in ("add", "sub", "mul") and _whole(value, *terms))
+            if exact:
+                return self.constant(value)
+        return self.make(op, terms, param, shape, dtype)
+
+
+def _whole(value: Any, *terms: Term) -> bool:
+    """Whether a folded sum or product of whole numbers is exact."""
+    return all(abs(v) < 2**20 and v == round(float(v)) for v in (value, *(t.param for t in terms)))
+
+
+def is_number(term: Term, value: float) -> bool:
+    """Whether the term is the constant `value`."""
+    return term.op == "const" and term.shape == () and term.is_float and float(term.param) == value
+
+
+def _normalised(graph: Graph, op: str, terms: list[Term], param: Any) -> Term | None:
+    """One spelling for what has several: a + (-b), x*x, x**1, 0 + x, 1*x; None where nothing applies."""
+    if op == "add":
+        a, b = terms
+        if is_number(a, 0.0):
+            return b
+        if is_number(b, 0.0):
+            return a
+        if b.op == "neg":
+            return graph.term("sub", a, b.args[0])
+        if a.op == "neg":
+            return graph.term("sub", b, a.args[0])
+        if b.op == "const" and b.shape == () and b.param < 0:
+            return graph.term("sub", a, -float(b.param))
+    elif op == "sub":
+        a, b = terms
+        if is_number(b, 0.0):
+            return a
+        if is_number(a, 0.0):
+            return graph.term("neg", b)
+        if b.op == "neg":
+            return graph.term("add", a, b.args[0])
+        if b.op == "const" and b.shape == () and b.param < 0:
+            return graph.term("add", a, -float(b.param))
+    elif op == "mul":
+        return _normal_product(graph, *terms)
+    elif op == "div":
+        a, b = terms
+        if is_number(b, 1.0):
+            return a
+        if is_number(b, -1.0):
+            return graph.term("neg", a)
+    elif op == "neg" and terms[0].op == "neg":
+        return terms[0].args[0]
+    elif op == "neg" and terms[0].op == "sub":
+        return graph.term("sub", *terms[0].args[::-1])
+    elif op == "ipow":
+        if param == 1:
+            return terms[0]
+        if param < 0:
+            return graph.term("div", 1.0, graph.term("ipow", terms[0], param=-param))
+    return None
+
+
+def _normal_product(graph: Graph, a: Term, b: Term) -> Term | None:
+    for one, other in ((a, b), (b, a)):
+        if is_number(one, 1.0):
+            return other
+        if is_number(one, -1.0):
+            return graph.term("neg", other)
+    if a is b and not a.is_constant:
+        return graph.term("ipow", a, param=2)
+    return None
+
+
+ALIASES: dict[str, Callable[[Graph, Step, list[Term]], Term]] = {
+    "square": lambda g, s, a: g.term("ipow", a[0], param=2),
+    "integer_pow": lambda g, s, a: g.term("ipow", a[0], param=int(s.params["y"])),
+    "rsqrt": lambda g, s, a: g.term("div", 1.0, g.term("sqrt", a[0])),
+    "add_any": lambda g, s, a: g.term("add", *a),
+    "exp2": lambda g, s, a: g.term("exp2", a[0]),
+    "copy": lambda g, s, a: a[0],
+    "copy_p": lambda g, s, a: a[0],
+    "stop_gradient": lambda g, s, a: a[0],
+}
+"""primitives that are written with other operations"""
+
+
+def read(graph: Graph, program: Program) -> tuple[list[Term], list[Term]]:
+    """Inputs and outputs of an inlined program as terms."""
+    values: dict[int, Term] = {}
+    for slot, constant in program.constants.items():
+        array = np.asarray(constant)
+        values[slot] = graph.constant(array, array.dtype)
+    inputs = []
+    avals = _input_avals(program)
+    for index, slot in enumerate(program.inputs):
+        shape, dtype = avals[slot] if slot in avals else ((), graph.dtype)
+        values[slot] = graph.make("input", (), index, shape, dtype)
+        inputs.append(values[slot])
+    for step in program.steps:
+        for slot, term in zip(step.outputs, _read_step(graph, step, [values[i] for i in step.inputs]), strict=True):
+            values[slot] = term
+            graph.steps.setdefault(term.number, step)
+    return inputs, [values[slot] for slot in program.outputs]
+
+
+def _input_avals(program: Program) -> dict[int, tuple[tuple[int, ...], np.dtype]]:
+    found: dict[int, tuple[tuple[int, ...], np.dtype]] = {}
+    for step in program.steps:
+        for slot, aval in zip(step.inputs, step.in_avals, strict=True):
+            found.setdefault(slot, (tuple(aval.shape), np.dtype(aval.dtype)))
+    return found
+
+
+def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
+    name = step.primitive
+    out = step.out_avals[0] if step.out_avals else None
+    readable = out is not None and (out.dtype == graph.dtype or out.dtype == np.bool_)
+    if readable and all(a.is_float and a.dtype == graph.dtype or a.dtype == np.bool_ for a in args):
+        if name in ALIASES:
+            return [ALIASES[name](graph, step, args)]
+        if name in ELEMENTWISE and not ELEMENTWISE[name].ours and _scalars_or(args, tuple(out.shape)):
+            return [graph.term(name, *args)]
+    if name in STRUCTURAL:
+        key = STRUCTURAL[name].key(step.params)
+        return [graph.make(name, args, (step, key), tuple(out.shape), out.dtype, key=key)]
+    whole = graph.make("opaque", args, step, (), np.float32, key=id(step))
+    return [
+        graph.make("part", (whole,), index, tuple(aval.shape), aval.dtype) for index, aval in enumerate(step.out_avals)
+    ]
+
+
+def _scalars_or(args: Sequence[Term], shape: tuple[int, ...]) -> bool:
+    return all(arg.shape in ((), shape) for arg in args)
+
+
+def order(outputs: Sequence[Term]) -> list[Term]:
+    """All terms below the outputs, arguments first."""
+    seen: set[int] = set()
+    ordered: list[Term] = []
+    stack = [(t, False) for t in reversed(outputs)]
+    while stack:
+        term, ready = stack.pop()
+        if ready:
+            ordered.append(term)
+        elif term.number not in seen:
+            seen.add(term.number)
+            stack.append((term, True))
+            stack.extend((a, False) for a in term.args if a.number not in seen)
+    return ordered
+
+
+def replace(graph: Graph, outputs: Sequence[Term], old: Term, new: Term) -> list[Term]:
+    """The outputs with `new` wherever `old` stood."""
+    return substitute(graph, outputs, {old.number: new})
+
+
+def substitute(graph: Graph, outputs: Sequence[Term], changes: dict[int, Term]) -> list[Term]:
+    """The outputs with other terms in place of those named by number."""
+    done = dict(changes)
+    for term in order(outputs):
+        if term.number in done:
+            continue
+        args = [done.get(a.number, a) for a in term.args]
+        if all(a is b for a, b in zip(args, term.args, strict=True)):
+            done[term.number] = term
+        else:
+            done[term.number] = rebuilt(graph, term, args)
+    return [done[t.number] for t in outputs]
+
+
+def rebuilt(graph: Graph, term: Term, args: Sequence[Term]) -> Term:
+    """The same operation on other arguments."""
+    if term.op in ELEMENTWISE:
+        made = graph.term(term.op, *args, param=term.param)
+        if made.shape != term.shape:
+            return graph.make(term.op, args, term.param, term.shape, term.dtype)
+    elif term.op in ("opaque", "call"):
+        made = graph.make(term.op, args, term.param, (), np.float32, key=id(term.param))
+    elif term.op in STRUCTURAL:
+        made = graph.make(term.op, args, term.param, term.shape, term.dtype, key=term.param[1])
+    else:
+        made = graph.make(term.op, args, term.param, term.shape, term.dtype)
+    if term.number in graph.steps:
+        graph.steps.setdefault(made.number, graph.steps[term.number])
+    return made
+
+
+INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
+
+
+def text(term: Term, names: Sequence[str] | None = None, level: int = 0) -> str:
+    """The term as Python source."""
+    if term.op == "input":
+        return names[term.param] if names else f"x{term.param}"
+    if term.op == "const":
+        if term.shape != ():
+            return f"<array {term.shape}>"
+        value = float(term.param) if term.is_float else term.param
+        return repr(int(value)) if term.is_float and value == int(value) and abs(value) < 1e6 else repr(value)
+    if term.op in INFIX:
+        sign, own = INFIX[term.op]
+        left, right = (text(term.args[0], names, own), text(term.args[1], names, own + 1))
+        body = f"{left} {sign} {right}"
+        return f"({body})" if own < level else body
+    if term.op == "neg":
+        body = f"-{text(term.args[0], names, 3)}"
+        return f"({body})" if level else body
+    if term.op == "ipow":
+        return f"{text(term.args[0], names, 4)}**{term.param}"
+    inner = ", ".join(text(a, names) for a in term.args)
+    name = ELEMENTWISE[term.op].source if term.op in ELEMENTWISE else term.op
+    return f"{name}({inner})"
+
+
+__all__ = ["Graph", "Term", "is_number", "order", "read", "rebuilt", "replace", "substitute", "text"]

@@ -1,0 +1,64 @@
+"""Every row of rewrites is an identity of real numbers: one test per row, made from the row."""
+
+import jax
+import numpy as np
+import pytest
+
+from karush.core.precision import float64
+from karush.stability.evaluate import Points, emit
+from karush.stability.moves import SPECIAL
+from karush.stability.patterns import build, matches, parsed
+from karush.stability.points import draw, is_normal
+from karush.stability.rows import ROWS
+from karush.stability.terms import Graph
+from karush.stability.truth import exact_values
+from karush.stability.ulps import bits_of_error
+
+POINTS = 20
+ONE_ULP = 1.0
+"""both sides are rounded once from their exact values; constants such as log 2 only choose branches"""
+
+
+def holes(tree) -> list[str]:
+    """Names in a pattern, in order."""
+    if tree[0] == "var":
+        return [tree[1]]
+    return [] if tree[0] == "num" else [name for child in tree[2] for name in holes(child)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_both_sides_of_a_row_have_one_exact_value(row):
+    rng = np.random.default_rng(7)
+    graph = Graph(np.float64)
+    names = list(dict.fromkeys(holes(parsed(row.pattern))))
+    bound = {name: graph.make("input", (), i, (), np.float64) for i, name in enumerate(names)}
+    if "n" in bound or "k" in bound:
+        bound |= {name: graph.constant(0.25) for name in ("n", "k") if name in bound}
+    low, high = row.domain
+    columns = [np.sort(draw(low, high, (POINTS,), np.float64, rng)) for _ in names]
+    # A term that the pattern itself normalises away would not be matched in a program either.
+    left = build(graph, parsed(row.pattern), bound, SPECIAL)
+    assert any(True for _ in matches(parsed(row.pattern), left, {}))
+    right = build(graph, parsed(row.replacement), bound, SPECIAL)
+    assert left is not None
+    assert right is not None
+    assert left is not right
+    with float64():
+        exact = [exact_values(_tracer(term, len(names)), columns)[0] for term in (left, right)]
+    both = is_normal(exact[0]) & is_normal(exact[1])
+    assert both.sum() >= POINTS // 2
+    assert bits_of_error(exact[1][both], exact[0][both]).max() <= ONE_ULP
+    computed = Points(columns).values(right)
+    assert np.isfinite(computed[both]).all()
+
+
+def _tracer(term, inputs):
+    """The term over N points as a closed jaxpr."""
+
+    def trace(count):
+        run = emit([term])
+        return jax.make_jaxpr(jax.vmap(lambda *given: tuple(run(*given))))(
+            *[jax.ShapeDtypeStruct((count,), np.float64)] * inputs
+        )
+
+    return trace
