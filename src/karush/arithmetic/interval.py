@@ -148,9 +148,29 @@ def guarded(rule: Rule) -> Rule:
                 f"'{step.primitive}' at {step.place} computes with the answer of a comparison of intervals, "
                 "which has no rule; use jnp.where"
             )
-        return rule(step, *operands)
+        if not any(aval.dtype.kind in "iu" for aval in (*step.in_avals, *step.out_avals)):
+            return rule(step, *operands)
+        return of_integers(rule, step, *operands)
 
     return guard
+
+
+def of_integers(rule: Rule, step: Step, *operands: Any) -> Values:
+    """`rule` where integers take part: those that are not decided are intervals of integers."""
+    counted = [aval.dtype.kind in "iu" for aval in step.in_avals]
+    if any(isinstance(item, Interval) for item, known in zip(operands, counted, strict=True) if known):
+        if step.primitive not in OF_INTEGERS:
+            raise TraceError(
+                f"an integer of '{step.primitive}' at {step.place} depends on a number that intervals do not decide"
+            )
+        operands = tuple(
+            logic.real_of_integer(item) if known and not isinstance(item, (Interval, Truth)) else item
+            for item, known in zip(operands, counted, strict=True)
+        )
+    return [
+        logic.whole(out, aval.dtype) if isinstance(out, Interval) and aval.dtype.kind in "iu" else out
+        for out, aval in zip(rule(step, *operands), step.out_avals, strict=True)
+    ]
 
 
 OWN: dict[str, Rule] = {
@@ -176,8 +196,15 @@ OWN: dict[str, Rule] = {
 
 OF_ANSWERS = frozenset(("lt", "le", "gt", "ge", "eq", "ne", *logic.ANSWERS, *arrays.MOVING, "scan", "while", "cond"))
 """primitives whose rules take answers"""
-EXACT = "iota empty empty2 rem shift_left shift_right_logical shift_right_arithmetic xor argmax argmin population_count"
+EXACT = "iota empty empty2 shift_left shift_right_logical shift_right_arithmetic xor population_count"
 """primitives that may only be met with integers"""
+INTEGERS = (
+    "add sub mul neg abs sign max min clamp square integer_pow lt le gt ge eq ne select_n convert_element_type sort "
+    "reduce_sum reduce_max reduce_min cumsum cummax cummin reshape squeeze expand_dims broadcast_in_dim transpose "
+    "slice rev concatenate stack copy copy_p"
+)
+OF_INTEGERS = frozenset(INTEGERS.split())
+"""primitives that take integers that are not decided"""
 
 
 def only_integers(step: Step, *operands: Any) -> Values:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from karush.arithmetic.interval_functions import mul
+from karush.arithmetic.interval_basics import mul
 from karush.arithmetic.interval_numbers import EPS, FLUSHED, Interval, Truth, as_truth, dense_ok, each
 from karush.core.errors import TraceError
 from karush.jaxprs.walk import Rule, Step, bind
@@ -60,13 +60,26 @@ def _moved_answers(step: Step, *operands: Any) -> Values:
     return [Truth(a, b) for a, b in zip(yes, no, strict=True)]
 
 
-def gather(step: Step, a: Interval, indices: Any) -> Values:
-    """Elements of `a`; one read from outside, which JAX fills with NaN, is any number, and not defined."""
-    lo, hi = bind(step, a.lo, indices)[0], bind(step, a.hi, indices)[0]
-    inside = ~jnp.isnan(lo)
-    if a.ok is not None:
-        inside = inside & (bind(step, jnp.where(dense_ok(a), 1.0, 0.0), indices)[0] == 1.0)
-    return (Interval(jnp.where(jnp.isnan(lo), -jnp.inf, lo), jnp.where(jnp.isnan(hi), jnp.inf, hi), inside),)
+def gather(step: Step, a: Interval, indices: Any, *, slope: bool = False) -> Values:
+    """Elements of `a`; one read from outside is the fill value, or, without one, any number, and not defined.
+
+    The derivative of a fill value is 0 (`slope`).
+    """
+
+    def read(x: Any, fill: Any) -> Any:
+        params = {**step.params, "fill_value": fill}
+        return step.equation.primitive.bind(x, indices, **params)
+
+    fill = step.params["fill_value"] if step.params["mode"] == lax.GatherScatterMode.FILL_OR_DROP else 0.0
+    real = fill is not None and np.isfinite(fill)
+    fill = 0.0 if slope else fill
+    ends = (fill, fill) if real else (-np.inf, np.inf)
+    lo = read(a.lo, ends[0])
+    hi = lo if a.exact and real else read(a.hi, ends[1])
+    ok = None
+    if a.ok is not None or not real:
+        ok = read(jnp.where(dense_ok(a), 1.0, 0.0), 1.0 if real else 0.0) == 1.0
+    return (Interval(lo, hi, ok),)
 
 
 def total(a: Interval, axes: Sequence[int]) -> Interval:
@@ -127,6 +140,16 @@ def extreme(step: Step, a: Interval) -> Values:
     if a.ok is not None:
         ok = jnp.all(dense_ok(a), axes) if axes is not None else jnp.broadcast_to(jnp.all(a.ok), jnp.shape(a.lo))
     return (Interval(bind(step, a.lo)[0], bind(step, a.hi)[0], ok),)
+
+
+def best_place(step: Step, a: Interval) -> Values:
+    """``argmax``, ``argmin``: from the first to the last place that may hold the best element."""
+    (axis,) = step.params["axes"]
+    low, high = (a.lo, a.hi) if step.primitive == "argmax" else (-a.hi, -a.lo)
+    may_be = (high >= jnp.max(low, axis, keepdims=True)) | ~dense_ok(a) | ~jnp.all(dense_ok(a), axis, keepdims=True)
+    first = jnp.argmax(may_be, axis)
+    last = may_be.shape[axis] - 1 - jnp.argmax(jnp.flip(may_be, axis), axis)
+    return (Interval(first.astype(jnp.float64), last.astype(jnp.float64)),)
 
 
 def ordered(step: Step, *operands: Any) -> Values:
@@ -260,6 +283,7 @@ RULES: dict[str, Rule] = {
     "cumsum": cumsum,
     "dot_general": contract,
     "sort": ordered,
+    **dict.fromkeys(("argmax", "argmin"), best_place),
 }
 """primitive -> rule"""
 

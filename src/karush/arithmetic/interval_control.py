@@ -1,17 +1,19 @@
 """Rules of interval arithmetic for control flow: compiled loops over intervals, branches joined where undecided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 
-from karush.arithmetic.interval_logic import choose
-from karush.arithmetic.interval_numbers import Interval, Truth, dense_ok, lift
+from karush.arithmetic.interval_logic import choose, real_of_integer, whole
+from karush.arithmetic.interval_numbers import Interval, Truth, as_truth, dense_ok, lift
 from karush.core.errors import TraceError
 from karush.jaxprs.walk import Program, Rule, Step, interpret
 
 Values = Sequence[Any]
+MOST_TURNS = 200
+"""turns of a loop that ends by a comparison of intervals"""
 
 
 def settled(value: Any) -> Any:
@@ -48,36 +50,108 @@ def rules(table: Mapping[str, Rule]) -> dict[str, Rule]:
         first = step.params["cond_nconsts"]
         last = first + step.params["body_nconsts"]
 
-        def asked(carry: list[Any]) -> Any:
-            answer = run(goes_on, (*operands[:first], *carry))[0]
-            if isinstance(answer, Truth):
-                raise TraceError(
-                    f"the loop at {step.place} ends by a comparison of real numbers, which intervals cannot decide; "
-                    "use a loop with a fixed number of turns"
-                )
-            return answer
-
+        carry = [settled(value) for value in operands[last:]]
         try:
             return lax.while_loop(
-                asked,
+                lambda carry: _decided(run(goes_on, (*operands[:first], *carry))[0]),
                 lambda carry: run(body, (*operands[first:last], *carry)),
-                [settled(value) for value in operands[last:]],
+                carry,
             )
+        except Open:
+            pass
         except TypeError as error:
             raise _changes(step) from error
+        return unrolled(
+            lambda carry: as_truth(run(goes_on, (*operands[:first], *carry))[0]),
+            lambda carry: run(body, (*operands[first:last], *carry)),
+            carry,
+            step,
+        )
 
     def cond(step: Step, which: Any, *operands: Any) -> Values:
         branches = [lambda *given, body=body: run(body, given) for body in step.bodies]
-        if not isinstance(which, Truth):
+        if not isinstance(which, (Truth, Interval)):
             return lax.switch(jnp.asarray(which, jnp.int32), branches, *operands)
-        joined = []
-        for no, yes in zip(branches[0](*operands), branches[1](*operands), strict=True):
-            if not (isinstance(no, Interval) and isinstance(yes, Interval)):
-                raise TraceError(f"an integer or answer at {step.place} depends on a comparison of intervals")
-            joined.append(choose(which, (no, yes)))
+        joined = branches[0](*operands)
+        for index in range(1, len(branches)):
+            answer = taken(which, index)
+            joined = [joined_case(answer, pair, step) for pair in zip(joined, branches[index](*operands), strict=True)]
         return joined
 
     return {"scan": scan, "while": while_loop, "cond": cond}
+
+
+def taken(which: Any, index: int) -> Truth:
+    """Whether branch `index` is taken rather than one before it; the last of all also beyond the end."""
+    if isinstance(which, Truth):
+        return which
+    return Truth(which.hi >= index, which.lo < index)
+
+
+def joined_case(answer: Truth, pair: tuple[Any, Any], step: Step) -> Any:
+    """One result of two branches, the second where `answer` is yes."""
+    no, yes = pair
+    if isinstance(no, Interval) and isinstance(yes, Interval):
+        return choose(answer, (no, yes))
+    if isinstance(no, Truth) or isinstance(yes, Truth):
+        no, yes = as_truth(no), as_truth(yes)
+        return Truth(
+            (answer.can_be_false & no.can_be_true) | (answer.can_be_true & yes.can_be_true),
+            (answer.can_be_false & no.can_be_false) | (answer.can_be_true & yes.can_be_false),
+        )
+    raise TraceError(f"an integer at {step.place} depends on a comparison of intervals")
+
+
+class Open(Exception):
+    """The condition of a loop is not decided by integers."""
+
+
+def _decided(answer: Any) -> Any:
+    if isinstance(answer, (Truth, Interval)):
+        raise Open
+    return answer
+
+
+def _numbers(values: Sequence[Any], step: Step) -> list[Interval]:
+    """The state of a loop as intervals, of integers too."""
+    if any(isinstance(value, Truth) for value in values):
+        raise TraceError(f"the loop at {step.place} carries an answer, and ends by a comparison of real numbers")
+    found = [value if isinstance(value, Interval) else real_of_integer(value) for value in values]
+    return [
+        settled(whole(value, aval.dtype) if aval.dtype.kind in "iu" else value)
+        for value, aval in zip(found, step.out_avals, strict=True)
+    ]
+
+
+def unrolled(goes_on: Callable[..., Truth], body: Callable[..., Any], carry: list[Any], step: Step) -> list[Interval]:
+    """A loop that ends by a comparison of intervals: the hull of all states that it may end in.
+
+    Where it may not have ended after `MOST_TURNS` turns, the result is the whole line, and not defined.
+    """
+
+    def turn(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        count, running, carry, out = state
+        answer = goes_on(carry)
+        ends = running & answer.can_be_false
+        out = [
+            Interval(
+                jnp.where(ends, jnp.minimum(o.lo, c.lo), o.lo),
+                jnp.where(ends, jnp.maximum(o.hi, c.hi), o.hi),
+                o.ok & (c.ok | ~ends),
+            )
+            for o, c in zip(out, carry, strict=True)
+        ]
+        return count + 1, running & answer.can_be_true, _numbers(body(carry), step), out
+
+    start = _numbers(carry, step)
+    nothing = [
+        Interval(jnp.full_like(c.lo, jnp.inf), jnp.full_like(c.hi, -jnp.inf), jnp.ones_like(c.ok)) for c in start
+    ]
+    state = (jnp.asarray(0), jnp.asarray(True), start, nothing)
+    _, running, _, out = lax.while_loop(lambda s: s[1] & (s[0] < MOST_TURNS), turn, state)
+    return [
+        Interval(jnp.where(running, -jnp.inf, o.lo), jnp.where(running, jnp.inf, o.hi), o.ok & ~running) for o in out
+    ]
 
 
 def _changes(step: Step) -> TraceError:
@@ -86,4 +160,4 @@ def _changes(step: Step) -> TraceError:
     )
 
 
-__all__ = ["rules"]
+__all__ = ["joined_case", "rules", "settled", "taken"]

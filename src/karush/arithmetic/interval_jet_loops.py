@@ -5,9 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from karush.arithmetic.interval_jets import Jet, zeros
-from karush.arithmetic.interval_numbers import each
+from karush.arithmetic.interval_control import joined_case, settled, taken
+from karush.arithmetic.interval_jets import Jet, chosen, unbounded, zeros
+from karush.arithmetic.interval_logic import choose
+from karush.arithmetic.interval_numbers import Interval, Truth, dense_ok, each
 from karush.core.errors import TraceError
 from karush.jaxprs.walk import Rule, Step, interpret
 
@@ -16,12 +19,51 @@ MOST_TURNS = 200
 """turns of a loop that are written out"""
 
 
-def loop(table: Mapping[str, Rule], lift: Callable[[Any], Any]) -> Rule:
-    """Rule of ``scan`` whose body runs by `table`."""
+Stepped = Callable[[Step, Rule, Sequence[Any]], Values]
+
+
+def steps(n: int | None, *, second: bool) -> Stepped:
+    """Rule of functions that are constant between jumps: derivatives are 0, and across a jump the whole line."""
+
+    def stepped(step: Step, rule: Rule, operands: Sequence[Any]) -> Values:
+        outs = rule(step, *[item.value if isinstance(item, Jet) else item for item in operands])
+        return [jumping(out) if isinstance(out, Interval) else out for out in outs]
+
+    def jumping(value: Interval) -> Jet:
+        if value.exact:
+            return Jet(value)
+        jumps, shape = value.lo < value.hi, jnp.shape(value.lo)
+        if n is None:
+            return Jet(Interval(value.lo, value.hi, dense_ok(value) & ~jumps))
+        first = unbounded(zeros((n, *shape)), jumps)
+        return Jet(value, first, unbounded(zeros((n, n, *shape)), jumps) if second else None)
+
+    return stepped
+
+
+def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, *, second: bool) -> dict[str, Rule]:
+    """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`."""
+    rules = dict(table)
+
+    def run(body: Any, operands: Sequence[Any]) -> list[Any]:
+        return interpret(body, operands, rules, lift=lift)
+
+    def dense(value: Any, step: Step) -> Any:
+        """With every derivative, so that all turns and branches have one structure."""
+        if not isinstance(value, Jet):
+            return value
+        if n is None:
+            raise TraceError(f"'{step.primitive}' at {step.place} has no rule for derivatives here")
+        shape = jnp.shape(value.value.lo)
+        first = zeros((n, *shape)) if value.first is None else value.first
+        bends = None
+        if second:
+            bends = settled(zeros((n, n, *shape)) if value.second is None else value.second)
+        return Jet(settled(value.value), settled(first), bends)
 
     def scan(step: Step, *operands: Any) -> Values:
         """A loop of known length, written out: derivatives keep their structure from turn to turn."""
-        params, body = step.params, step.bodies[0]
+        params = step.params
         if params["length"] > MOST_TURNS:
             raise TraceError(
                 f"the loop at {step.place} runs {params['length']} times; enclosed derivatives take {MOST_TURNS}"
@@ -31,15 +73,58 @@ def loop(table: Mapping[str, Rule], lift: Callable[[Any], Any]) -> Rule:
         turns = range(params["length"])
         stacked: list[list[Any]] = []
         for turn in reversed(turns) if params["reverse"] else turns:
-            here = [_turn(run, turn) for run in operands[last:]]
-            out = interpret(body, (*operands[:first], *carry, *here), table, lift=lift)
+            here = [_turn(item, turn) for item in operands[last:]]
+            out = run(step.bodies[0], (*operands[:first], *carry, *here))
             carry = out[: params["num_carry"]]
             stacked.append(out[params["num_carry"] :])
         if params["reverse"]:
             stacked.reverse()
         return [*carry, *[_stacked(column) for column in zip(*stacked, strict=True)]]
 
-    return scan
+    def while_loop(step: Step, *operands: Any) -> Values:
+        goes_on, body = step.bodies
+        first = step.params["cond_nconsts"]
+        last = first + step.params["body_nconsts"]
+
+        def asked(carry: list[Any]) -> Any:
+            answer = run(goes_on, (*operands[:first], *carry))[0]
+            if isinstance(answer, (Truth, Jet)):
+                raise TraceError(
+                    f"the loop at {step.place} ends by a comparison of real numbers, and enclosed derivatives cannot "
+                    "decide it; use a loop with a fixed number of turns"
+                )
+            return answer
+
+        return lax.while_loop(
+            asked,
+            lambda carry: [dense(value, step) for value in run(body, (*operands[first:last], *carry))],
+            [dense(value, step) for value in operands[last:]],
+        )
+
+    def cond(step: Step, which: Any, *operands: Any) -> Values:
+        branches = [
+            lambda *given, body=body: [dense(value, step) for value in run(body, given)] for body in step.bodies
+        ]
+        if not isinstance(which, (Truth, Jet)):
+            return lax.switch(jnp.asarray(which, jnp.int32), branches, *operands)
+        which = which.value if isinstance(which, Jet) else which
+        joined = branches[0](*operands)
+        for index in range(1, len(branches)):
+            answer = taken(which, index)
+            pairs = zip(joined, branches[index](*operands), strict=True)
+            joined = [_joined(answer, pair, step) for pair in pairs]
+        return joined
+
+    rules |= {"scan": scan, "while": while_loop, "cond": cond}
+    return {name: rules[name] for name in ("scan", "while", "cond")}
+
+
+def _joined(answer: Truth, pair: tuple[Any, Any], step: Step) -> Any:
+    """One result of two branches; where it is open which is taken, the function may jump."""
+    no, yes = pair
+    if not (isinstance(no, Jet) and isinstance(yes, Jet)):
+        return joined_case(answer, pair, step)
+    return chosen(answer, no, yes, choose(answer, (no.value, yes.value)), jump=True)
 
 
 def _turn(run: Any, turn: int) -> Any:
@@ -69,4 +154,4 @@ def _stacked(column: Sequence[Any]) -> Any:
     return Jet(*out)
 
 
-__all__ = ["loop"]
+__all__ = ["Stepped", "loops", "steps"]

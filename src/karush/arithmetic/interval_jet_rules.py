@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from karush.arithmetic import interval as values
 from karush.arithmetic import interval_arrays as arrays
 from karush.arithmetic import interval_functions as functions
-from karush.arithmetic.interval_jet_loops import loop
+from karush.arithmetic.interval_jet_loops import Stepped, loops, steps
 from karush.arithmetic.interval_jets import (
     Jet,
     chosen,
@@ -64,8 +64,9 @@ def power(step: Step, a: Jet, b: Any) -> Values:
     return (composed(a, value, first, lambda: functions.mul(less_one(), slope(2.0))),)
 
 
-def spread_rule(rule: Rule) -> Rule:
-    """Rule of a primitive that is linear in its real operands together: the derivatives go the same way."""
+def spread_rule(rule: Rule, slope: Rule | None = None) -> Rule:
+    """Rule of a primitive that is linear in its real operands together: the derivatives go by `slope`, or the same."""
+    of_derivatives = rule if slope is None else slope
 
     def linear(step: Step, *operands: Any) -> Values:
         chosen_ = [k for k, operand in enumerate(operands) if isinstance(operand, Jet)]
@@ -86,7 +87,7 @@ def spread_rule(rule: Rule) -> Rule:
                 whole = list(plain)
                 for k, part in zip(chosen_, parts, strict=True):
                     whole[k] = part
-                return list(rule(step, *whole))
+                return list(of_derivatives(step, *whole))
 
             for _ in range(lead):
                 run = jax.vmap(run)
@@ -132,11 +133,13 @@ def reduce_extreme(step: Step, a: Jet) -> Values:
     (value,) = arrays.extreme(step, a.value)
     if a.first is None:
         return (Jet(value),)
+    # Where an element is not defined, all may be the best.
     best = jnp.expand_dims(value.lo if largest else value.hi, axes)
     possible = a.value.hi >= best if largest else a.value.lo <= best
     several = jnp.sum(possible, axes) > 1
 
     def taken(d: Interval, lead: int) -> Interval:
+        d = full(d)
         along = tuple(axis + lead for axis in axes)
         lo = jnp.min(jnp.where(possible, d.lo, jnp.inf), along)
         hi = jnp.max(jnp.where(possible, d.hi, -jnp.inf), along)
@@ -145,16 +148,6 @@ def reduce_extreme(step: Step, a: Jet) -> Values:
     if a.second is None:
         return (Jet(value, taken(a.first, 1)),)
     return (Jet(value, taken(a.first, 1), unbounded(taken(a.second, 2), several)),)
-
-
-def flat(step: Step, a: Jet) -> Values:
-    """floor, ceil, round, sign: constant between jumps, the whole line across one."""
-    (value,) = values.RULES[step.primitive](step, a.value)
-    if a.first is None:
-        return (Jet(value),)
-    jumps = value.lo < value.hi
-    zero = lambda d: unbounded(zeros(jnp.shape(d.lo)), jumps)  # noqa: E731
-    return (Jet(value, zero(a.first), None if a.second is None else zero(a.second)),)
 
 
 def logaddexp(step: Step, a: Jet, b: Jet) -> Values:
@@ -205,12 +198,9 @@ def on_values(rule: Rule) -> Rule:
     return lambda step, *operands: rule(step, *[item.value if isinstance(item, Jet) else item for item in operands])
 
 
-def convert(step: Step, a: Any) -> Values:
-    """Change of type; from integers and answers to constants."""
-    if isinstance(a, Jet) and step.out_avals[0].dtype.kind == "f":
-        return (a,)
-    (out,) = values.RULES["convert_element_type"](step, a.value if isinstance(a, Jet) else a)
-    return (Jet(out) if isinstance(out, Interval) else out,)
+def convert(step: Step, a: Jet) -> Values:
+    """Change of type of a real number; to an answer, whether it is not 0."""
+    return (a,) if step.out_avals[0].dtype.kind == "f" else values.RULES["convert_element_type"](step, a.value)
 
 
 def lifted(value: Any) -> Any:
@@ -219,18 +209,21 @@ def lifted(value: Any) -> Any:
     return Jet(out) if isinstance(out, Interval) else out
 
 
-def guarded(rule: Rule, fallback: Rule) -> Rule:
-    """`rule` where an operand is a jet, else the rule of plain values, whose results are constants."""
+def guarded(rule: Rule, fallback: Rule, stepped: Stepped) -> Rule:
+    """`rule` where an operand is a jet of real numbers; else the rule of plain values, whose results are steps."""
 
     def guard(step: Step, *operands: Any) -> Values:
-        if any(isinstance(operand, Jet) for operand in operands):
-            return rule(step, *operands)
-        return [Jet(out) if isinstance(out, Interval) else out for out in fallback(step, *operands)]
+        jets = [isinstance(operand, Jet) for operand in operands]
+        counted = any(jet and aval.dtype.kind in "iu" for jet, aval in zip(jets, step.in_avals, strict=True))
+        real = all(aval.dtype.kind not in "iu" for aval in step.out_avals)
+        return rule(step, *operands) if any(jets) and real and not counted else stepped(step, fallback, operands)
 
     return guard
 
 
-def _table() -> dict[str, Rule]:
+def table(n: int | None = None, *, second: bool = False) -> dict[str, Rule]:
+    """Rules for derivatives in n variables; None, for values that have none where they jump."""
+    stepped = steps(n, second=second)
     own: dict[str, Rule] = {
         **{name: (lambda step, a, name=name: (unary(name, a),)) for name in SLOPES if name in functions.UNARY},
         "neg": lambda step, a: (opposite(a),),
@@ -250,20 +243,21 @@ def _table() -> dict[str, Rule]:
         "reduce_min": reduce_extreme,
         "select_n": select,
         "convert_element_type": convert,
-        **dict.fromkeys(("floor", "ceil", "round", "sign"), flat),
         **{
-            name: spread_rule(values.RULES[name])
-            for name in (*arrays.MOVING, "gather", "scatter-add", "reduce_sum", "cumsum")
+            name: (lambda step, a, name=name: stepped(step, values.RULES[name], (a,)))
+            for name in ("floor", "ceil", "round", "sign")
         },
+        **{name: spread_rule(values.RULES[name]) for name in (*arrays.MOVING, "scatter-add", "reduce_sum", "cumsum")},
+        "gather": spread_rule(values.RULES["gather"], lambda step, a, at: arrays.gather(step, a, at, slope=True)),
         **{name: on_values(values.RULES[name]) for name in ("lt", "le", "gt", "ge", "eq", "ne", "is_finite")},
     }
-    answers = ("and", "or", "not", "reduce_and", "reduce_or", *values.EXACT.split())
-    table = {name: guarded(rule, values.RULES[name]) for name, rule in own.items()}
-    return table | {name: guarded(on_values(values.RULES[name]), values.RULES[name]) for name in answers}
+    answers = ("and", "or", "not", "reduce_and", "reduce_or", "argmax", "argmin", *values.EXACT.split())
+    rules = {name: guarded(rule, values.RULES[name], stepped) for name, rule in own.items()}
+    rules |= {name: guarded(on_values(values.RULES[name]), values.RULES[name], stepped) for name in answers}
+    return rules | loops(rules, lifted, n, second=second)
 
 
-RULES: dict[str, Rule] = _table()
-RULES["scan"] = loop(RULES, lifted)
+RULES: dict[str, Rule] = table()
 """primitive -> rule"""
 
 
@@ -280,7 +274,7 @@ class JetProgram:
         n = jnp.shape(box.lo)[0]
         unit = jnp.eye(n)
         start = Jet(box, Interval(unit, unit), zeros((n, n, n)) if self.second else None)
-        out = interpret(self.program, [start], RULES, lift=lifted)[0]
+        out = interpret(self.program, [start], table(n, second=self.second), lift=lifted)[0]
         out = out if isinstance(out, Jet) else Jet(values.real(out))
         shape = jnp.shape(out.value.lo)
         first = zeros((n, *shape)) if out.first is None else _closed(out.first)
@@ -294,4 +288,4 @@ def _closed(d: Interval) -> Interval:
     return d if d.ok is None else unbounded(Interval(d.lo, d.hi), ~d.ok)
 
 
-__all__ = ["RULES", "JetProgram"]
+__all__ = ["RULES", "JetProgram", "lifted", "table"]

@@ -171,7 +171,11 @@ def chosen(answer: Truth, no: Jet, yes: Jet, value: Interval, *, jump: bool) -> 
         joined = hull(a, b)
         lo = jnp.where(open_, joined.lo, jnp.where(is_yes, b.lo, a.lo))
         hi = jnp.where(open_, joined.hi, jnp.where(is_yes, b.hi, a.hi))
-        out = Interval(lo, hi, joined.ok)
+        flags = None
+        if joined.ok is not None:
+            of_no, of_yes = dense_ok(a), dense_ok(b)
+            flags = jnp.where(open_, of_no & of_yes, jnp.where(is_yes, of_yes, of_no))
+        out = Interval(lo, hi, flags)
         return unbounded(out, open_) if wild else out
 
     return Jet(value, pick("first", 1, jump), pick("second", 2, True))

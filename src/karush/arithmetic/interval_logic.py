@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from karush.arithmetic.interval_numbers import BEYOND_EXACT, Interval, Truth, as_truth, both, down, up
+from karush.arithmetic.interval_numbers import BEYOND_EXACT, Interval, Truth, as_truth, both, dense_ok, down, up
 from karush.core.errors import TraceError
 from karush.jaxprs.walk import Rule, Step
 
@@ -90,7 +90,7 @@ def choose(which: Any, cases: Sequence[Interval]) -> Interval:
     """``cases[which]``, elementwise; the hull of both where the answer is open."""
     ok = None
     if any(case.ok is not None for case in cases):
-        oks = [jnp.ones(jnp.shape(case.lo), bool) if case.ok is None else case.ok for case in cases]
+        oks = [dense_ok(case) for case in cases]
         if isinstance(which, Truth):
             ok = (oks[0] | ~which.can_be_false) & (oks[1] | ~which.can_be_true)
         else:
@@ -121,21 +121,26 @@ def select(step: Step, which: Any, *cases: Any) -> Values:
 
 
 def convert(step: Step, a: Any) -> Values:
-    """Change of type. A real number that is cut to an integer has no rule: integers are exact here."""
-    new = step.out_avals[0].dtype
+    """Change of type; an integer or an answer that is not decided becomes an interval of integers."""
+    old, new = step.in_avals[0].dtype, step.out_avals[0].dtype
     if isinstance(a, Truth):
         if new == jnp.bool_:
             return (a,)
-        if new.kind != "f":
-            # 0 or 1, for a branch to be taken by; integer arithmetic refuses it.
-            return (a,)
         return (Interval(jnp.where(a.can_be_false, 0.0, 1.0), jnp.where(a.can_be_true, 1.0, 0.0)),)
-    if new.kind == "f":
-        return (a,)
     if new == jnp.bool_:
-        zero = jnp.zeros_like(a.lo)
-        return (opposite(equal(a, Interval(zero, zero))),)
-    raise TraceError(f"a real number at {step.place} is cut to an integer, which has no rule in intervals")
+        answer = opposite(equal(a, Interval(jnp.zeros_like(a.lo), jnp.zeros_like(a.lo))))
+        return (answer if a.ok is None else Truth(answer.can_be_true | ~a.ok, answer.can_be_false | ~a.ok),)
+    if new.kind == "f" or old.kind != "f":
+        return (a,)
+    return (Interval(jnp.trunc(a.lo), jnp.trunc(a.hi), a.ok),)
+
+
+def whole(a: Interval, dtype: Any) -> Interval:
+    """An enclosure of integers of a type, rounded inward to integers; any number where the type may overflow."""
+    info = jnp.iinfo(dtype)
+    lo, hi = jnp.ceil(a.lo), jnp.floor(a.hi)
+    fits = (lo >= float(info.min)) & (hi <= float(info.max)) & (hi < BEYOND_EXACT) & (lo > -BEYOND_EXACT)
+    return Interval(jnp.where(fits, lo, -jnp.inf), jnp.where(fits, hi, jnp.inf), a.ok)
 
 
 def real_of_integer(value: Any) -> Interval:
@@ -176,4 +181,4 @@ RULES: dict[str, Rule] = {
 }
 """primitive -> rule"""
 
-__all__ = ["ANSWERS", "RULES", "choose", "equal", "less", "less_equal", "real_of_integer"]
+__all__ = ["ANSWERS", "RULES", "choose", "equal", "less", "less_equal", "real_of_integer", "whole"]

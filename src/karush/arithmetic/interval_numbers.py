@@ -6,10 +6,11 @@ down(v, k) = v − (k 2⁻⁵² |v| + 4·2⁻¹⁰²²),        up(v, k) = v + (
 
 XLA offers no directed rounding, divides by multiplying, and flushes subnormals. So every computed end is moved outward
 by a margin: k times 2⁻⁵² of itself, k measured per function (`karush.arithmetic.interval_margins`), and four times the
-smallest normal number, more than flushing can lose. The step is branch-free. It is rounded itself, by half an ulp, which
-k covers: for results rounded correctly k = `ROUNDED` is enough, and moves by one ulp [Rum10, sec. 2.3]. With
-δ = k 2⁻⁵²|v| > ulp(v)/2 the next number of the grid is nearer to v ± δ than v is; and where a fused multiply-add puts the
-exact t in place of v, t − δ rounds to at most t − δ + ulp(v)/2 < t. No end is ever subnormal but by the user's own wish, and those are moved to 0 or 2⁻¹⁰²² at the door.
+smallest normal number, more than flushing can lose. The step is branch-free. It is rounded itself, by half an ulp,
+which k covers: for results rounded correctly k = `ROUNDED` is enough, and moves by one ulp [Rum10]. With
+δ = k 2⁻⁵²|v| > ulp(v)/2 the next number of the grid is nearer to v ± δ than v is; and where a fused multiply-add puts
+the exact t in place of v, t − δ rounds to at most t − δ + ulp(v)/2 < t. No end is ever subnormal but by the user's own
+wish, and those are moved to 0 or 2⁻¹⁰²² at the door.
 
 An interval holds a set of real numbers. Ends may be infinite: unbounded, not infinite numbers. NaN is no end: an end
 that would be NaN is infinite instead. `ok` says whether the exact function is defined at every point of the box; None

@@ -247,7 +247,7 @@ def compensated(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def moved_by(function: Callable[..., Any], arguments: tuple[Any, ...], moves: tuple[Any, ...]) -> Any:
-    """``F'(x) moves``: the Jacobian is compensated; its product with the move is linear, so that JAX can transpose it."""
+    """``F'(x) moves``: a compensated Jacobian, and its product with the move, which JAX can transpose."""
     leaves, treedef = jax.tree_util.tree_flatten(arguments)
     steps = jax.tree_util.tree_leaves(moves)
     chosen = [k for k, leaf in enumerate(leaves) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]

@@ -19,29 +19,30 @@ from jax import lax
 from karush.arithmetic.twofold_numbers import (
     Twofold,
     absolute,
-    add,
     choose,
     constant,
+    defined,
     digits_of,
-    div,
     exact,
     exponent_of,
     fast_two_sum,
     finished,
     format_of,
-    hidden,
-    mul,
+    large_plus,
     neg,
     reciprocal,
     scale,
-    sqrt,
-    square,
-    sub,
     times_power,
     two_product,
     two_sum,
     unit,
 )
+from karush.arithmetic.twofold_numbers import mul as guarded_mul
+from karush.arithmetic.twofold_numbers import raw_add as add
+from karush.arithmetic.twofold_numbers import raw_div as div
+from karush.arithmetic.twofold_numbers import raw_mul as mul
+from karush.arithmetic.twofold_numbers import raw_sqrt as sqrt
+from karush.arithmetic.twofold_numbers import raw_sub as sub
 
 LN2 = Fraction(
     "0.69314718055994530941723212145817656807550013436025525412068000949339362196969471560586332699641868754"
@@ -73,7 +74,7 @@ def horner(r: Twofold, coefficients: list[Fraction], twofold_terms: int) -> Twof
         tail = tail * r.hi + np.dtype(r.hi.dtype).type(float(c))
     total = exact(tail)
     for c in reversed(coefficients[:twofold_terms]):
-        total = add(constant(c, r.hi), mul(r, total))
+        total = large_plus(constant(c, r.hi), mul(r, total))
     return total
 
 
@@ -96,7 +97,7 @@ def expm1_small(r: Twofold) -> Twofold:
     h = scale(r, 0.5**halvings)
     u = mul(h, horner(h, factorials(terms, first=1), precise))
     for _ in range(halvings):
-        u = add(scale(u, 2.0), square(u))
+        u = large_plus(scale(u, 2.0), mul(u, u))
     return u
 
 
@@ -112,7 +113,7 @@ def reduced(a: Twofold) -> tuple[Any, Twofold]:
     r = two_sum(h, -(k * first))
     r = add(r, exact(-(k * second)))
     r = add(r, exact(-(k * third)))
-    r = add(r, Twofold(*two_product(-k, hidden(last, h))))
+    r = add(r, two_product(-k, jnp.full_like(h, last)))
     # Where k = 0 this is the argument itself, its lower part untouched.
     return k.astype(jnp.int32), add(r, exact(lo))
 
@@ -120,15 +121,12 @@ def reduced(a: Twofold) -> tuple[Any, Twofold]:
 def exp(a: Twofold) -> Twofold:
     """``exp a``."""
     k, r = reduced(a)
-    u = expm1_small(r)
-    near_one = add(unit(a.hi), u)
-    return finished_exp(times_power(near_one, k), jnp.exp(a.hi))
+    return grown(times_power(large_plus(unit(a.hi), expm1_small(r)), k), jnp.exp(a.hi))
 
 
-def finished_exp(value: Twofold, plain: Any) -> Twofold:
-    """The value of a growing function; where it overflows, infinite, and undefined where the argument is."""
-    plain = jnp.where(jnp.isnan(plain) | jnp.isinf(plain) & jnp.isinf(value.hi), plain, value.hi)
-    return finished(value.hi, value.lo, plain)
+def grown(value: Twofold, plain: Any) -> Twofold:
+    """The value of a function that is defined everywhere; undefined where its argument is."""
+    return finished(choose(jnp.isnan(plain), exact(plain), value), plain)
 
 
 def expm1(a: Twofold) -> Twofold:
@@ -136,9 +134,8 @@ def expm1(a: Twofold) -> Twofold:
     k, r = reduced(a)
     u = expm1_small(r)
     one = unit(a.hi)
-    large = sub(times_power(add(one, u), k), one)
-    value = choose(k == 0, u, large)
-    return finished_exp(value, jnp.expm1(a.hi))
+    large = sub(times_power(large_plus(one, u), k), one)
+    return grown(choose(k == 0, u, large), jnp.expm1(a.hi))
 
 
 def log1p_small(d: Twofold) -> Twofold:
@@ -148,8 +145,7 @@ def log1p_small(d: Twofold) -> Twofold:
     e = expm1_small(exact(-y))
     z = add(add(d, e), mul(d, e))
     third = np.dtype(y.dtype).type(1.0 / 3.0)
-    correction = sub(z, exact(z.hi * z.hi * (0.5 - z.hi * third)))
-    return add(exact(y), correction)
+    return large_plus(exact(y), large_plus(z, exact(-z.hi * z.hi * (0.5 - z.hi * third))))
 
 
 def log_parts(a: Twofold) -> tuple[Any, Twofold]:
@@ -168,10 +164,10 @@ def log(a: Twofold) -> Twofold:
     whole = k.astype(a.hi.dtype)
     first, second, third, last = digits_of(LN2, a.hi.dtype, 4, LOG_PARTS[name_of(a)])
     value = add(exact(whole * first), exact(whole * second))
-    rest = add(exact(whole * third), Twofold(*two_product(whole, hidden(last, a.hi))))
+    rest = add(exact(whole * third), two_product(whole, jnp.full_like(whole, last)))
     value = add(value, add(rest, part))
     # k = 0 adds zeros, so that log(1 + d) keeps the relative accuracy of d.
-    return finished(value.hi, value.lo, jnp.log(a.hi))
+    return defined(value, jnp.log(a.hi))
 
 
 def log1p(a: Twofold) -> Twofold:
@@ -179,23 +175,23 @@ def log1p(a: Twofold) -> Twofold:
     inside = (a.hi > -SMALL) & (a.hi < SMALL)
     small = log1p_small(choose(inside, a, exact(jnp.zeros_like(a.hi))))
     large = log(add(unit(a.hi), a))
-    return choose(inside, small, finished(large.hi, large.lo, jnp.log1p(a.hi)))
+    return defined(choose(inside, small, large), jnp.log1p(a.hi))
 
 
 def exp2(a: Twofold) -> Twofold:
     """``2^a``."""
-    return exp(mul(a, constant(LN2, a.hi)))
+    return exp(guarded_mul(a, constant(LN2, a.hi)))
 
 
 def log_over(base: Fraction):
     """Function ``log a / log base``; `base` is the natural logarithm of the base."""
-    return lambda a: div(log(a), constant(base, a.hi))
+    return lambda a: defined(div(log(a), constant(base, a.hi)), jnp.log(a.hi))
 
 
 def power(a: Twofold, b: Twofold) -> Twofold:
     """``a^b``: ``exp(b log |a|)``, with the sign and the exceptions of the program's own power."""
     plain = jnp.power(a.hi, b.hi)
-    value = exp(mul(b, log(absolute(a))))
+    value = exp(guarded_mul(b, log(absolute(a))))
     negative = (a.hi < 0) & (plain < 0)
     value = choose(negative, neg(value), value)
     special = (a.hi == 0) | ~jnp.isfinite(a.hi) | ~jnp.isfinite(b.hi) | jnp.isnan(plain)
@@ -210,11 +206,11 @@ def whole_power(a: Twofold, n: int) -> Twofold:
     started = False
     while n:
         if n & 1:
-            out = mul(out, factor) if started else factor
+            out = guarded_mul(out, factor) if started else factor
             started = True
         n >>= 1
         if n:
-            factor = square(factor)
+            factor = guarded_mul(factor, factor)
     return out
 
 
@@ -222,13 +218,12 @@ def cbrt(a: Twofold) -> Twofold:
     """``a^(1/3)``, by one step of Newton's method."""
     root = lax.optimization_barrier(jnp.cbrt(a.hi))
     guess = exact(root)
-    cube = mul(square(guess), guess)
-    rest = sub(a, cube)
+    rest = sub(a, mul(mul(guess, guess), guess))
     usable = (root != 0) & jnp.isfinite(root)
     step = jnp.where(usable, rest.hi / (3.0 * root * root), jnp.zeros_like(root))
     # The seed may be several units off, so that the second-order term counts: -(step^2) / root.
     step = step - jnp.where(usable, step * step / root, jnp.zeros_like(root))
-    return finished(*fast_two_sum(root, step), root)
+    return finished(choose(usable, fast_two_sum(root, step), guess), root)
 
 
 def logistic(a: Twofold) -> Twofold:
@@ -236,15 +231,14 @@ def logistic(a: Twofold) -> Twofold:
     one = unit(a.hi)
     small = exp(neg(absolute(a)))
     below = add(one, small)
-    value = choose(a.hi < 0, div(small, below), reciprocal(below))
-    return finished(value.hi, value.lo, jnp.where(jnp.isnan(a.hi), a.hi, value.hi))
+    return grown(choose(a.hi < 0, div(small, below), div(one, below)), a.hi)
 
 
 def half_exponentials(a: Twofold) -> tuple[Twofold, Twofold]:
     """``exp|a| / 2`` without early overflow, and ``exp(-|a|) / 2``."""
     size = absolute(a)
     root = exp(scale(size, 0.5))
-    return mul(scale(root, 0.5), root), scale(exp(neg(size)), 0.5)
+    return guarded_mul(scale(root, 0.5), root), scale(exp(neg(size)), 0.5)
 
 
 def signed(a: Twofold, value: Twofold) -> Twofold:
@@ -257,10 +251,10 @@ def asinh(a: Twofold) -> Twofold:
     one, size = unit(a.hi), absolute(a)
     large = size.hi > 2.0 ** (format_of(a.hi).largest // 4)
     inside = choose(large, one, size)
-    squared = square(inside)
+    squared = mul(inside, inside)
     value = log1p(add(inside, div(squared, add(one, sqrt(add(one, squared))))))
     value = choose(large, add(log(size), constant(LN2, a.hi)), value)
-    return signed(a, choose(size.hi > 0, value, size))
+    return grown(signed(a, choose(size.hi > 0, value, size)), jnp.arcsinh(a.hi))
 
 
 def acosh(a: Twofold) -> Twofold:
@@ -268,12 +262,14 @@ def acosh(a: Twofold) -> Twofold:
     one = unit(a.hi)
     large = a.hi > 2.0 ** (format_of(a.hi).largest // 4)
     t = sub(choose(large, one, a), one)
-    value = log1p(add(t, sqrt(mul(t, add(t, scale(one, 2.0))))))
-    return choose(large, add(log(a), constant(LN2, a.hi)), value)
+    product = mul(t, add(t, scale(one, 2.0)))
+    root = choose(product.hi > 0, sqrt(product), exact(jnp.zeros_like(a.hi)))
+    value = choose(large, add(log(a), constant(LN2, a.hi)), log1p(add(t, root)))
+    return defined(value, jnp.arccosh(a.hi))
 
 
 def atanh(a: Twofold) -> Twofold:
     """``sign(a) log1p(2 |a| / (1 - |a|)) / 2``."""
     size = absolute(a)
     value = scale(log1p(div(scale(size, 2.0), sub(unit(a.hi), size))), 0.5)
-    return signed(a, value)
+    return defined(signed(a, value), jnp.arctanh(a.hi))

@@ -136,7 +136,7 @@ def convert(step: Step, a: Any) -> Values:
         hi = a.hi.astype(new)
         rest = (a.hi - hi.astype(old)).astype(new) if new.itemsize < old.itemsize else jnp.zeros_like(hi)
         s, e = two_sum(hi, rest + a.lo.astype(new))
-        return (finished(s, e, hi),)
+        return (finished(Twofold(s, e), hi),)
     if new.kind == "b":
         return ((a.hi != 0) | (a.lo != 0),)
     part = truncated(a)

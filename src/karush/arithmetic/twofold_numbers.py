@@ -92,7 +92,7 @@ def exact(x: Any) -> Twofold:
 
 def fast_two_sum(a: Any, b: Any) -> Twofold:
     """``a + b`` exactly, where a is 0 or ``|a| >= |b|``."""
-    s = a + b
+    s = lax.optimization_barrier(a + b)
     return Twofold(s, b - (s - a))
 
 
@@ -119,17 +119,25 @@ def split(a: Any) -> tuple[Any, Any]:
 def two_product(a: Any, b: Any) -> Twofold:
     """``a b`` exactly, where neither the product nor its last digits leave the range of the dtype."""
     p = a * b
+    # A choice between: fused into ``s - p`` the product would not be the rounded one that e belongs to.
+    p = jnp.where(jnp.abs(p) < jnp.finfo(p.dtype).tiny, jnp.zeros_like(p), p)
     a1, a2 = split(a)
     b1, b2 = split(b)
     e = ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2
     return Twofold(p, e)
 
 
-def finished(hi: Any, lo: Any, plain: Any) -> Twofold:
+def finished(value: Twofold, plain: Any) -> Twofold:
     """The pair, or what the program itself computes where the pair is not finite."""
-    good = jnp.isfinite(hi) & jnp.isfinite(plain)
+    good = jnp.isfinite(value.hi)
     # A lower part that is lost at the edge of the range leaves the accuracy of the upper one.
-    return Twofold(jnp.where(good, hi, plain), jnp.where(good & jnp.isfinite(lo), lo, jnp.zeros_like(lo)))
+    lo = jnp.where(good & jnp.isfinite(value.lo), value.lo, jnp.zeros_like(value.lo))
+    return Twofold(jnp.where(good, value.hi, plain), lo)
+
+
+def defined(value: Twofold, plain: Any) -> Twofold:
+    """The same, and also what the program computes where that is not finite: outside the domain, and at poles."""
+    return finished(choose(jnp.isfinite(plain), value, exact(plain)), plain)
 
 
 def neg(a: Twofold) -> Twofold:
@@ -142,13 +150,49 @@ def scale(a: Twofold, factor: float) -> Twofold:
     return Twofold(a.hi * factor, a.lo * factor)
 
 
-def add(a: Twofold, b: Twofold) -> Twofold:
-    """``a + b``."""
+def raw_add(a: Twofold, b: Twofold) -> Twofold:
+    """``a + b`` of finite numbers."""
     s, e = two_sum(a.hi, b.hi)
     t, f = two_sum(a.lo, b.lo)
     hi, e = fast_two_sum(s, e + t)
     # Where the upper parts cancel, the sum of the lower ones may be the larger.
-    return finished(*two_sum(hi, e + f), a.hi + b.hi)
+    return two_sum(hi, e + f)
+
+
+def raw_sub(a: Twofold, b: Twofold) -> Twofold:
+    """``a - b`` of finite numbers."""
+    return raw_add(a, neg(b))
+
+
+def large_plus(a: Twofold, b: Twofold) -> Twofold:
+    """``a + b`` of finite numbers with ``|a| >= 2 |b|`` or a = 0."""
+    s, e = fast_two_sum(a.hi, b.hi)
+    return fast_two_sum(s, e + (a.lo + b.lo))
+
+
+def raw_mul(a: Twofold, b: Twofold) -> Twofold:
+    """``a b`` of finite numbers."""
+    p, e = two_product(a.hi, b.hi)
+    return fast_two_sum(p, e + ((a.hi * b.lo + a.lo * b.hi) + a.lo * b.lo))
+
+
+def raw_div(a: Twofold, b: Twofold) -> Twofold:
+    """``a / b`` of finite numbers, b not 0, by one correction of the quotient of the upper parts."""
+    q = lax.optimization_barrier(a.hi / b.hi)
+    p, e = two_product(q, b.hi)
+    return fast_two_sum(q, (((a.hi - p) - e) + (a.lo - q * b.lo)) / b.hi)
+
+
+def raw_sqrt(a: Twofold) -> Twofold:
+    """``sqrt a`` of a finite number above 0, by one step of Heron's method."""
+    root = lax.optimization_barrier(jnp.sqrt(a.hi))
+    p, e = two_product(root, root)
+    return fast_two_sum(root, (((a.hi - p) - e) + a.lo) / (root + root))
+
+
+def add(a: Twofold, b: Twofold) -> Twofold:
+    """``a + b``."""
+    return finished(raw_add(a, b), a.hi + b.hi)
 
 
 def sub(a: Twofold, b: Twofold) -> Twofold:
@@ -158,9 +202,7 @@ def sub(a: Twofold, b: Twofold) -> Twofold:
 
 def mul(a: Twofold, b: Twofold) -> Twofold:
     """``a b``."""
-    p, e = two_product(a.hi, b.hi)
-    cross = (a.hi * b.lo + a.lo * b.hi) + a.lo * b.lo
-    return finished(*fast_two_sum(p, e + cross), p)
+    return finished(raw_mul(a, b), a.hi * b.hi)
 
 
 def square(a: Twofold) -> Twofold:
@@ -169,12 +211,10 @@ def square(a: Twofold) -> Twofold:
 
 
 def div(a: Twofold, b: Twofold) -> Twofold:
-    """``a / b``, by one correction of the quotient of the upper parts."""
-    q = lax.optimization_barrier(a.hi / b.hi)
-    p, e = two_product(q, b.hi)
-    rest = ((a.hi - p) - e) + (a.lo - q * b.lo)
-    usable = jnp.isfinite(q) & jnp.isfinite(b.hi)
-    return finished(*fast_two_sum(q, jnp.where(usable, rest / b.hi, jnp.zeros_like(q))), q)
+    """``a / b``."""
+    plain = a.hi / b.hi
+    # Over an infinite number the correction is no number.
+    return finished(raw_div(a, b), plain)
 
 
 def reciprocal(a: Twofold) -> Twofold:
@@ -183,12 +223,9 @@ def reciprocal(a: Twofold) -> Twofold:
 
 
 def sqrt(a: Twofold) -> Twofold:
-    """``sqrt a``, by one step of Heron's method."""
-    root = lax.optimization_barrier(jnp.sqrt(a.hi))
-    p, e = two_product(root, root)
-    rest = ((a.hi - p) - e) + a.lo
-    usable = (root > 0) & jnp.isfinite(root)
-    return finished(*fast_two_sum(root, jnp.where(usable, rest / (root + root), jnp.zeros_like(root))), root)
+    """``sqrt a``."""
+    plain = jnp.sqrt(a.hi)
+    return finished(choose(a.hi > 0, raw_sqrt(a), exact(plain)), plain)
 
 
 def absolute(a: Twofold) -> Twofold:
@@ -231,4 +268,4 @@ def exponent_of(x: Any) -> Any:
 
 def normal(a: Twofold) -> Twofold:
     """The same number with ``hi = fl(hi + lo)``."""
-    return finished(*two_sum(a.hi, a.lo), a.hi)
+    return finished(two_sum(a.hi, a.lo), a.hi)

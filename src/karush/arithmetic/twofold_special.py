@@ -24,7 +24,7 @@ def by_slope(slope: Callable[[Any, Any], Any]) -> Rule:
     def rule(step: Step, a: Twofold) -> Values:
         (value,) = bind(step, a.hi)
         change = jnp.where(a.lo == 0, jnp.zeros_like(a.lo), a.lo * slope(a.hi, value))
-        return (finished(*two_sum(value, change), value),)
+        return (finished(two_sum(value, change), value),)
 
     return rule
 

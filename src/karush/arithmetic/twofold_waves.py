@@ -18,6 +18,7 @@ from jax import lax
 from karush.arithmetic.twofold_exp import (
     SMALL,
     factorials,
+    grown,
     half_exponentials,
     horner,
     name_of,
@@ -27,25 +28,23 @@ from karush.arithmetic.twofold_exp import exp as exponential
 from karush.arithmetic.twofold_numbers import (
     Twofold,
     absolute,
-    add,
     choose,
     constant,
+    defined,
     digits_of,
-    div,
     exact,
-    finished,
-    hidden,
-    mul,
+    large_plus,
     neg,
-    reciprocal,
     scale,
-    sqrt,
-    square,
-    sub,
     two_product,
     two_sum,
     unit,
 )
+from karush.arithmetic.twofold_numbers import raw_add as add
+from karush.arithmetic.twofold_numbers import raw_div as div
+from karush.arithmetic.twofold_numbers import raw_mul as mul
+from karush.arithmetic.twofold_numbers import raw_sqrt as sqrt
+from karush.arithmetic.twofold_numbers import raw_sub as sub
 
 PI = Fraction("3.1415926535897932384626433832795028841971693993751058209749445923078164062862089986280348253421170680")
 DOUBLINGS = 3
@@ -61,11 +60,11 @@ def waves_small(r: Twofold, sign: int) -> tuple[Twofold, Twofold]:
     """``(sin r, cos r - 1)`` for sign -1, ``(sinh r, cosh r - 1)`` for +1, |r| < 0.8, of full relative accuracy."""
     terms, precise = SERIES[name_of(r)]
     t = scale(r, 0.5**DOUBLINGS)
-    q = square(t)
+    q = mul(t, t)
     s = mul(t, horner(q, factorials(terms, 2, 1, sign), precise))
     v = scale(mul(q, horner(q, factorials(terms, 2, 2, sign), precise)), sign)
     for _ in range(DOUBLINGS):
-        s, v = scale(add(s, mul(s, v)), 2.0), scale(square(s), 2.0 * sign)
+        s, v = scale(large_plus(s, mul(s, v)), 2.0), scale(mul(s, s), 2.0 * sign)
     return s, v
 
 
@@ -76,7 +75,7 @@ def reduced(a: Twofold) -> tuple[Any, Twofold]:
     r = two_sum(a.hi, -(k * parts[0]))
     for part in parts[1:-1]:
         r = add(r, exact(-(k * part)))
-    r = add(r, Twofold(*two_product(-k, hidden(parts[-1], a.hi))))
+    r = add(r, two_product(-k, jnp.full_like(k, parts[-1])))
     return k.astype(jnp.int32) & 3, add(r, exact(a.lo))
 
 
@@ -100,7 +99,7 @@ def wave(a: Twofold, quarter: int) -> Twofold:
     """``sin a`` for quarter 0, ``cos a`` for 1."""
     k, s, v, inside = quadrants(a)
     k = (k + quarter) & 3
-    c = add(unit(a.hi), v)
+    c = large_plus(unit(a.hi), v)
     value = choose((k & 1) == 0, s, c)
     return choose(inside, choose(k >= 2, neg(value), value), far(a, quarter))
 
@@ -118,10 +117,10 @@ def cos(a: Twofold) -> Twofold:
 def tan(a: Twofold) -> Twofold:
     """``sin a / cos a``."""
     k, s, v, inside = quadrants(a)
-    c = add(unit(a.hi), v)
+    c = large_plus(unit(a.hi), v)
     odd = (k & 1) == 1
     value = div(choose(odd, neg(c), s), choose(odd, s, c))
-    return choose(inside, value, div(far(a, 0), far(a, 1)))
+    return grown(choose(inside, value, div(far(a, 0), far(a, 1))), jnp.tan(a.hi))
 
 
 def within(inside: Any, a: Twofold) -> Twofold:
@@ -134,7 +133,7 @@ def sinh(a: Twofold) -> Twofold:
     inside = jnp.abs(a.hi) < SMALL
     small, _ = waves_small(within(inside, a), 1)
     large, tiny = half_exponentials(a)
-    return choose(inside, small, signed(a, sub(large, tiny)))
+    return grown(choose(inside, small, signed(a, sub(large, tiny))), jnp.sinh(a.hi))
 
 
 def cosh(a: Twofold) -> Twofold:
@@ -142,7 +141,7 @@ def cosh(a: Twofold) -> Twofold:
     inside = jnp.abs(a.hi) < SMALL
     _, v = waves_small(within(inside, a), 1)
     large, tiny = half_exponentials(a)
-    return choose(inside, add(unit(a.hi), v), add(large, tiny))
+    return grown(choose(inside, large_plus(unit(a.hi), v), add(large, tiny)), jnp.cosh(a.hi))
 
 
 def tanh(a: Twofold) -> Twofold:
@@ -153,13 +152,13 @@ def tanh(a: Twofold) -> Twofold:
     e = exponential(scale(neg(absolute(a)), 2.0))
     large = signed(a, sub(one, div(scale(e, 2.0), add(one, e))))
     value = choose(inside, div(s, add(one, v)), large)
-    return finished(value.hi, value.lo, jnp.where(jnp.isnan(a.hi), a.hi, value.hi))
+    return grown(value, a.hi)
 
 
 def atan(a: Twofold) -> Twofold:
     """``atan a``; beyond 1 as ``pi/2 - atan(1/a)``."""
     steep = jnp.abs(a.hi) > 1
-    inverse = reciprocal(choose(steep, a, unit(a.hi)))
+    inverse = div(unit(a.hi), choose(steep, a, unit(a.hi)))
     t = choose(steep, neg(inverse), a)
     y = lax.optimization_barrier(jnp.arctan(t.hi))
     s, v = waves_small(exact(y), -1)
@@ -169,7 +168,7 @@ def atan(a: Twofold) -> Twofold:
     value = add(exact(y), exact(rest.hi / below))
     quarter = signed(a, constant(PI / 2, a.hi))
     value = choose(steep, add(value, quarter), value)
-    return finished(value.hi, value.lo, jnp.arctan(a.hi))
+    return grown(value, jnp.arctan(a.hi))
 
 
 def asin_small(a: Twofold) -> Twofold:
@@ -183,14 +182,19 @@ def asin_small(a: Twofold) -> Twofold:
     return add(exact(y), exact(step))
 
 
+def root_of(a: Twofold) -> Twofold:
+    """``sqrt a``; of 0 or less, 0."""
+    return choose(a.hi > 0, sqrt(a), exact(jnp.zeros_like(a.hi)))
+
+
 def asin(a: Twofold) -> Twofold:
     """``asin a``; near 1 as ``pi/2 - 2 asin sqrt((1 - a)/2)``."""
     size = absolute(a)
     inside = size.hi <= 0.5
     half = scale(sub(unit(a.hi), choose(inside, unit(a.hi), size)), 0.5)
-    near = sub(constant(PI / 2, a.hi), scale(asin_small(sqrt(half)), 2.0))
+    near = sub(constant(PI / 2, a.hi), scale(asin_small(root_of(half)), 2.0))
     value = choose(inside, asin_small(within(inside, a)), signed(a, near))
-    return finished(value.hi, value.lo, jnp.arcsin(a.hi))
+    return defined(value, jnp.arcsin(a.hi))
 
 
 def acos(a: Twofold) -> Twofold:
@@ -198,10 +202,10 @@ def acos(a: Twofold) -> Twofold:
     size = absolute(a)
     inside = size.hi <= 0.5
     half = scale(sub(unit(a.hi), choose(inside, unit(a.hi), size)), 0.5)
-    near = scale(asin_small(sqrt(half)), 2.0)
+    near = scale(asin_small(root_of(half)), 2.0)
     outer = choose(a.hi < 0, sub(constant(PI, a.hi), near), near)
     value = choose(inside, sub(constant(PI / 2, a.hi), asin_small(within(inside, a))), outer)
-    return finished(value.hi, value.lo, jnp.arccos(a.hi))
+    return defined(value, jnp.arccos(a.hi))
 
 
 def atan2(y: Twofold, x: Twofold) -> Twofold:
