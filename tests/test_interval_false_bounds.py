@@ -85,6 +85,8 @@ def test_bits_of_an_answer_are_not_taken_for_the_answer(made):
         lambda x: x.astype(int) * 1.0,
         lambda x: jnp.floor(x),
         lambda x: jnp.where(x.astype(bool), 1.0, 0.0),
+        lambda x: jnp.where(x > 0.0, 1.0, -1.0),
+        lambda x: lax.select(x > 0.0, jnp.ones(1), jnp.zeros(1)),
         lambda x: lax.cond(x[0] > 0.0, lambda x: x + 3.0, jnp.sin, x),
         lambda x: jnp.argmax(jnp.array([x[0], 0.0])) * jnp.ones(1),
         lambda x: jnp.sum(x > 0.0) * jnp.ones(1),
@@ -138,7 +140,7 @@ def test_integers_that_are_not_decided_are_intervals_of_integers():
     assert (list(out.lo), list(out.hi)) == ([-1.0, -4.0], [5.0, -1.0])
     out = values(lambda x: (x.astype(jnp.int8) * jnp.int8(100)).astype(float), *box((0.5, 2.7)))
     assert (out.lo[0], out.hi[0]) == (-math.inf, math.inf)
-    with pytest.raises(TraceError, match="index|integer"):
+    with pytest.raises(TraceError, match="integer"):
         values(lambda x: jnp.arange(3.0)[x.astype(int)], *box((0.5, 2.7)))
 
 
@@ -149,7 +151,7 @@ def test_a_truth_value_of_a_number_that_may_be_undefined_is_open():
 
 def test_the_place_of_the_largest_is_from_the_first_to_the_last_that_may_be():
     out = values(lambda x: jnp.argmax(x) * 1.0, *box((0.0, 1.0), (2.0, 3.0), (2.5, 4.0), (-1.0, 0.0)))
-    assert (out.lo.item(), out.hi.item()) == (1.0, 2.0)
+    assert (out.lo.item(), out.hi.item()) == pytest.approx((1.0, 2.0))
 
 
 def test_an_interval_of_one_number_times_an_unbounded_one_is_no_nan():

@@ -41,6 +41,16 @@ def steps(n: int | None, *, second: bool) -> Stepped:
     return stepped
 
 
+def dense(value: Jet, n: int, *, second: bool) -> Jet:
+    """With every derivative in n variables written out."""
+    shape = jnp.shape(value.value.lo)
+    first = zeros((n, *shape)) if value.first is None else value.first
+    bends = None
+    if second:
+        bends = settled(zeros((n, n, *shape)) if value.second is None else value.second)
+    return Jet(settled(value.value), settled(first), bends)
+
+
 def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, *, second: bool) -> dict[str, Rule]:
     """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`."""
     rules = dict(table)
@@ -48,18 +58,13 @@ def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, 
     def run(body: Any, operands: Sequence[Any]) -> list[Any]:
         return interpret(body, operands, rules, lift=lift)
 
-    def dense(value: Any, step: Step) -> Any:
+    def whole(value: Any, step: Step) -> Any:
         """With every derivative, so that all turns and branches have one structure."""
         if not isinstance(value, Jet):
             return value
         if n is None:
             raise TraceError(f"'{step.primitive}' at {step.place} has no rule for derivatives here")
-        shape = jnp.shape(value.value.lo)
-        first = zeros((n, *shape)) if value.first is None else value.first
-        bends = None
-        if second:
-            bends = settled(zeros((n, n, *shape)) if value.second is None else value.second)
-        return Jet(settled(value.value), settled(first), bends)
+        return dense(value, n, second=second)
 
     def scan(step: Step, *operands: Any) -> Values:
         """A loop of known length, written out: derivatives keep their structure from turn to turn."""
@@ -97,13 +102,13 @@ def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, 
 
         return lax.while_loop(
             asked,
-            lambda carry: [dense(value, step) for value in run(body, (*operands[first:last], *carry))],
-            [dense(value, step) for value in operands[last:]],
+            lambda carry: [whole(value, step) for value in run(body, (*operands[first:last], *carry))],
+            [whole(value, step) for value in operands[last:]],
         )
 
     def cond(step: Step, which: Any, *operands: Any) -> Values:
         branches = [
-            lambda *given, body=body: [dense(value, step) for value in run(body, given)] for body in step.bodies
+            lambda *given, body=body: [whole(value, step) for value in run(body, given)] for body in step.bodies
         ]
         if not isinstance(which, (Truth, Jet)):
             return lax.switch(jnp.asarray(which, jnp.int32), branches, *operands)
@@ -154,4 +159,4 @@ def _stacked(column: Sequence[Any]) -> Any:
     return Jet(*out)
 
 
-__all__ = ["Stepped", "loops", "steps"]
+__all__ = ["Stepped", "dense", "loops", "steps"]

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 from karush.arithmetic import interval as values
 from karush.arithmetic import interval_arrays as arrays
 from karush.arithmetic import interval_functions as functions
-from karush.arithmetic.interval_jet_loops import Stepped, loops, steps
+from karush.arithmetic.interval_jet_loops import Stepped, dense, loops, steps
 from karush.arithmetic.interval_jets import (
     Jet,
     chosen,
     composed,
     full,
     larger,
+    mappable,
     opposite,
     plus,
     product,
@@ -26,7 +27,7 @@ from karush.arithmetic.interval_jets import (
     whole_power,
     zeros,
 )
-from karush.arithmetic.interval_numbers import Interval, Truth, constant, each, lift
+from karush.arithmetic.interval_numbers import Interval, Truth, constant, dense_ok, each, lift
 from karush.arithmetic.interval_slopes import SLOPES
 from karush.core.errors import TraceError
 from karush.jaxprs.walk import Program, Rule, Step, inline, interpret
@@ -101,12 +102,6 @@ def spread_rule(rule: Rule, slope: Rule | None = None) -> Rule:
     return linear
 
 
-def mappable(a: Jet) -> Jet:
-    """With flags of their own shapes."""
-    first, second = (None if part is None else full(part) for part in (a.first, a.second))
-    return Jet(full(a.value), first, second)
-
-
 def contract(step: Step, a: Jet, b: Jet) -> Values:
     """``dot_general``, bilinear."""
     a, b = mappable(a), mappable(b)
@@ -159,15 +154,26 @@ def logaddexp(step: Step, a: Jet, b: Jet) -> Values:
     return (Jet(value, plus(soft.first, b.first), plus(soft.second, b.second)),)
 
 
-def select(step: Step, which: Any, *cases: Any) -> Values:
-    """``select_n``; a choice that is open may be a jump."""
-    if not all(isinstance(case, Jet) for case in cases):
-        return values.RULES["select_n"](step, which, *[getattr(case, "value", case) for case in cases])
-    (value,) = values.RULES["select_n"](step, which, *[case.value for case in cases])
-    answer = which if isinstance(which, Truth) else Truth(jnp.asarray(which, bool), ~jnp.asarray(which, bool))
-    if len(cases) != 2:
-        raise TraceError(f"'select_n' at {step.place} chooses among {len(cases)} cases; derivatives take 2")
-    return (chosen(answer, cases[0], cases[1], value, jump=True),)
+def select(n: int | None, *, second: bool) -> Rule:
+    """Rule of ``select_n``; a choice that is open may be a jump, between constants too."""
+
+    def rule(step: Step, which: Any, *cases: Any) -> Values:
+        if not all(isinstance(case, Jet) for case in cases):
+            return values.RULES["select_n"](step, which, *[getattr(case, "value", case) for case in cases])
+        (value,) = values.RULES["select_n"](step, which, *[case.value for case in cases])
+        if all(case.first is None for case in cases):
+            if not isinstance(which, Truth):
+                return (Jet(value),)
+            open_ = which.can_be_true & which.can_be_false
+            if n is None:
+                return (Jet(Interval(value.lo, value.hi, dense_ok(value) & ~open_)),)
+            cases = tuple(dense(case, n, second=second) for case in cases)
+        if len(cases) != 2:
+            raise TraceError(f"'select_n' at {step.place} chooses among {len(cases)} cases; derivatives take 2")
+        answer = which if isinstance(which, Truth) else Truth(jnp.asarray(which, bool), ~jnp.asarray(which, bool))
+        return (chosen(answer, cases[0], cases[1], value, jump=True),)
+
+    return rule
 
 
 def extreme(name: str) -> Rule:
@@ -241,7 +247,7 @@ def table(n: int | None = None, *, second: bool = False) -> dict[str, Rule]:
         "dot_general": contract,
         "reduce_max": reduce_extreme,
         "reduce_min": reduce_extreme,
-        "select_n": select,
+        "select_n": select(n, second=second),
         "convert_element_type": convert,
         **{
             name: (lambda step, a, name=name: stepped(step, values.RULES[name], (a,)))

@@ -181,6 +181,12 @@ def chosen(answer: Truth, no: Jet, yes: Jet, value: Interval, *, jump: bool) -> 
     return Jet(value, pick("first", 1, jump), pick("second", 2, True))
 
 
+def mappable(a: Jet) -> Jet:
+    """With flags of their own shapes."""
+    first, second = (None if part is None else full(part) for part in (a.first, a.second))
+    return Jet(full(a.value), first, second)
+
+
 def zeros(shape: tuple[int, ...]) -> Interval:
     """Exact zeros."""
     return Interval(jnp.zeros(shape), jnp.zeros(shape))
@@ -192,6 +198,7 @@ __all__ = [
     "composed",
     "full",
     "larger",
+    "mappable",
     "opposite",
     "outer",
     "plus",
