@@ -101,7 +101,8 @@ def passed(layer: Layer, before: Sums) -> tuple[Sums, Interval]:
     else:
         y = functions.UNARY[layer.name](z)
         slope = SLOPES[layer.name][0](z, y)
-        slope = Interval(*[jnp.broadcast_to(end, jnp.shape(z.lo)) for end in (slope.lo, slope.hi)], slope.ok)
+        lo, hi = (jnp.broadcast_to(end, jnp.shape(z.lo)) for end in (slope.lo, slope.hi))
+        slope = Interval(lo, hi, slope.ok)
         chosen, rest = line(layer.name, z, slope)
     ok = dense_ok(y) & dense_ok(slope) & jnp.isfinite(rest.lo) & jnp.isfinite(rest.hi)
     slope = Interval(jnp.where(ok, slope.lo, -jnp.inf), jnp.where(ok, slope.hi, jnp.inf))

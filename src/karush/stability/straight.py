@@ -73,8 +73,7 @@ def _scan(run: Any) -> Rule:
 def _cond(run: Any) -> Rule:
     def rule(step: Step, which: Any, *operands: Any) -> Values:
         cases = [run(body, operands) for body in step.bodies]
-        if which.dtype != jnp.bool_:
-            which = lax.clamp(0, jnp.asarray(which, jnp.int32), len(cases) - 1)
+        # The index is within range already: `lax.switch` clamps it, and `lax.cond` makes it of a boolean.
         if len(cases) == 2:
             which = jnp.asarray(which, jnp.bool_)
         return [_selected(which, column) for column in zip(*cases, strict=True)]

@@ -1,0 +1,257 @@
+"""Rules of running error bounds: for each primitive what it does to the bounds of `karush.stability.error_bounds`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from karush.arithmetic.interval import RULES as INTERVALS
+from karush.arithmetic.interval_arrays import MOVING
+from karush.arithmetic.interval_logic import COMPARISONS
+from karush.arithmetic.interval_numbers import Interval, Truth, both
+from karush.jaxprs.walk import Step, missing_rule
+from karush.stability import error_bounds as bounds
+from karush.stability.error_bounds import MEANT, Bounds, Format, Value, Values, error, least, most, own, widened
+from karush.stability.error_margins import PASSES
+
+Rule = Callable[[Format, Step, Values, Interval], tuple[Bounds, Any]]
+"""``rule(format, step, operands, enclosure of the result) -> bounds, and where all operands are in the domain``"""
+
+
+def passed(name: str) -> Rule:
+    """Rule of a function of one number."""
+    how = PASSES[name]
+
+    def rule(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+        (x,) = operands
+        wide, k = widened(x), form.margins[name]
+        slope, factor = how.slope(wide), how.factor(wide)
+        loose = own(form, k, jnp.zeros_like(e.lo), _times(slope, error(x)))
+        grown = _times(factor, -jnp.log1p(-jnp.minimum(x.r, MEANT)))
+        r = jnp.where(x.r < MEANT, jnp.expm1(grown), jnp.inf)
+        tight = own(form, k, r, _times(slope, x.t))
+        return bounds.better(e, tight, loose), how.inside(wide)
+
+    return rule
+
+
+def _times(a: Any, b: Any) -> Any:
+    """``a b`` with 0 for an exact operand, whatever the slope."""
+    return jnp.where(b == 0.0, 0.0, a * b)
+
+
+def exponential(name: str, scale: float = 1.0) -> Rule:
+    """Rule of exp, exp2 and the logistic function: an absolute error of the operand is a relative one of the result."""
+
+    def rule(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+        r = jnp.expm1(scale * error(operands[0]))
+        return own(form, form.margins[name], r, jnp.zeros_like(r)), True
+
+    return rule
+
+
+def square_root(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+    """``sqrt``: ``|√a − √b| <= √|a − b|`` where 0 is near."""
+    (x,) = operands
+    wide = widened(x)
+    lo = jnp.where(wide.lo > 0.0, wide.lo, jnp.inf)
+    t = jnp.minimum(jnp.sqrt(x.t), jnp.where(wide.lo > 0.0, 0.5 * x.t / jnp.sqrt(lo), jnp.inf))
+    r = jnp.where(x.r < MEANT, 0.6 * x.r, jnp.inf)
+    flushed = own(form, form.margins["sqrt"], r, t)
+    return (flushed[0], flushed[2], flushed[2]), wide.lo >= 0.0
+
+
+def unchanged(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+    """neg, abs: exact."""
+    (x,) = operands
+    return (x.r, x.t, x.before), True
+
+
+def extreme(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+    """max, min, clamp: as far off as the worst operand, where that is not out of the running."""
+    shape = jnp.shape(e.lo)
+    out: list[Any] = [jnp.zeros(shape)] * 3
+    for v in operands:
+        # An operand that is never the result, a constant above or below the range, does not count.
+        meets = (v.exact.lo <= e.hi) & (v.exact.hi >= e.lo)
+        out = [jnp.maximum(o, jnp.where(meets, part, 0.0)) for o, part in zip(out, v[1:4], strict=True)]
+    # Where both programs may take different operands, these are no farther apart than the operands' errors.
+    absolute = jnp.zeros(shape)
+    for v in operands:
+        absolute = jnp.maximum(absolute, error(v) + jnp.zeros(shape))
+    relative = jnp.all(jnp.asarray([jnp.all(v.exact.lo >= 0.0) | jnp.all(v.t == 0.0) for v in operands]))
+    r, t, before = out
+    return (
+        jnp.where(relative, r, 0.0),
+        jnp.where(relative, t, absolute),
+        jnp.where(relative, before, absolute),
+    ), True
+
+
+def reduced_extreme(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+    """reduce_max, reduce_min."""
+    (x,) = operands
+    axes = tuple(step.params["axes"])
+    absolute = jnp.max(error(x), axes)
+    exact = jnp.all(x.t == 0.0, axes)
+    r = jnp.where(exact, jnp.max(x.r, axes), 0.0)
+    t = jnp.where(exact, 0.0, absolute)
+    return (r, t, t), True
+
+
+def staircase(name: str) -> Rule:
+    """Rule of floor, ceil, round, sign: exact, or off by the steps between the exact and the computed operand."""
+    function = {"floor": jnp.floor, "ceil": jnp.ceil, "round": jnp.round, "sign": jnp.sign}[name]
+
+    def rule(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+        (x,) = operands
+        wide = widened(x)
+        exact = (x.r == 0.0) & (x.t == 0.0)
+        t = jnp.where(exact, 0.0, function(wide.hi) - function(wide.lo))
+        return (jnp.zeros_like(t), t, t), True
+
+    return rule
+
+
+def quotient(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+    """``a / b``."""
+    return bounds.div(form, *operands)
+
+
+def integer_power(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+    """``a^y``, y fixed."""
+    (x,), y = operands, int(step.params["y"])
+    if y == 0:
+        zero = jnp.zeros_like(e.lo)
+        return (zero, zero, zero), True
+    if y > 0:
+        return bounds.whole_power(form, x, y), True
+    r, t, _ = bounds.whole_power(form, x, -y)
+    size = most(x.exact) ** -y
+    base = Interval(least(x.exact) ** -y, size)
+    one = Value(Interval(jnp.ones_like(size), jnp.ones_like(size)), *[jnp.zeros_like(size)] * 3)
+    return bounds.div(form, one, Value(base, r, t, t, True))
+
+
+def by_size(count_of: Callable[[Step], float], rule: Callable[..., Any]) -> Rule:
+    """Rule that needs the number of terms."""
+    return lambda form, step, operands, e: rule(form, step, operands, e, count_of(step))
+
+
+def _reduced(step: Step) -> float:
+    return float(np.prod([step.in_avals[0].shape[axis] for axis in step.params["axes"]]))
+
+
+def _contracted(step: Step) -> float:
+    return float(np.prod([step.in_avals[0].shape[axis] for axis in step.params["dimension_numbers"][0][0]]))
+
+
+RULES: dict[str, Rule] = {
+    **{name: passed(name) for name in PASSES},
+    "exp": exponential("exp"),
+    "exp2": exponential("exp2", 0.7),
+    "logistic": exponential("logistic"),
+    "sqrt": square_root,
+    **dict.fromkeys(("neg", "abs"), unchanged),
+    **dict.fromkeys(("max", "min", "clamp"), extreme),
+    **dict.fromkeys(("reduce_max", "reduce_min"), reduced_extreme),
+    **{name: staircase(name) for name in ("floor", "ceil", "round", "sign")},
+    "add": lambda form, step, v, e: (bounds.add(form, v[0], v[1], e), True),
+    "add_any": lambda form, step, v, e: (bounds.add(form, v[0], v[1], e), True),
+    "sub": lambda form, step, v, e: (bounds.add(form, v[0], v[1], e, -1.0), True),
+    "mul": lambda form, step, v, e: (bounds.mul(form, v[0], v[1]), True),
+    "square": lambda form, step, v, e: (bounds.mul(form, v[0], v[0]), True),
+    "div": quotient,
+    "integer_pow": integer_power,
+    "pow": lambda form, step, v, e: bounds.power(form, v[0], v[1]),
+    "reduce_sum": by_size(_reduced, lambda form, step, v, e, n: (bounds.total(form, v[0], e, step.params["axes"], n), True)),
+    "reduce_prod": by_size(_reduced, lambda form, step, v, e, n: bounds.product(form, v[0], step.params["axes"], n)),
+    "dot_general": by_size(_contracted, lambda form, step, v, e, n: (bounds.contract(form, step, v[0], v[1], e, n), True)),
+}
+"""primitive -> rule"""
+
+NOT_NEGATIVE = frozenset({"exp", "exp2", "abs", "square", "sqrt", "rsqrt", "logistic", "cosh", "acosh", "erfc", "acos"})
+"""functions whose computed values are not negative"""
+KEEPS_SIGN = frozenset(
+    {"add", "add_any", "mul", "div", "max", "min", "clamp", "reduce_sum", "reduce_prod", "reduce_max", "reduce_min"}
+    | {"dot_general", "pow", "floor", "ceil", "round", "integer_pow", "log1p", "expm1", "tanh", "atan", "asinh", "sinh"}
+)
+"""functions whose computed values are not negative where their operands are not"""
+
+
+def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
+    """One step on bounded values.
+
+    Raises
+    ------
+    TraceError
+        for a primitive without a rule.
+    """
+    name = step.primitive
+    if name not in INTERVALS:
+        raise missing_rule(step)
+    if name in COMPARISONS and all(isinstance(v.exact, Interval) for v in operands):
+        # Both programs' answers: of the operands widened by their errors.
+        answer = INTERVALS[name](step, *[widened(v) for v in operands])[0]
+        same = jnp.asarray(True)
+        for v in operands:
+            same = same & (v.r == 0.0) & (v.t == 0.0)
+        return [Value(answer, same=same)]
+    exact = INTERVALS[name](step, *[v.exact for v in operands])
+    if not any(isinstance(item, Interval) for item in exact):
+        return [Value(item, same=_same(operands, item)) for item in exact]
+    if name == "convert_element_type":
+        (x,) = operands
+        if isinstance(x.exact, Interval):
+            return [x._replace(exact=exact[0])]
+        return [_number(exact[0], jnp.where(_same(operands, exact[0]), 0.0, exact[0].hi - exact[0].lo))]
+    if name == "select_n":
+        r, t, before = bounds.chosen(operands[0], operands[1:])
+        positive = operands[1].positive & operands[2].positive
+        return [Value(exact[0], r, t, before, positive)]
+    if name in MOVING or name == "gather":
+        r, t, before, positive = bounds.moved(step, operands)
+        return [Value(*parts) for parts in zip(exact, r, t, before, positive, strict=True)]
+    if name == "iota" or name not in RULES:
+        if name not in RULES and any(isinstance(v.exact, Interval) for v in operands):
+            raise missing_rule(step)
+        return [_number(item, 0.0) for item in exact]
+    (e,) = exact
+    (r, t, before), inside = RULES[name](form, step, operands, e)
+    fits = most(e) * (1.0 + r) + t < form.largest
+    shape = jnp.shape(e.lo)
+    positive = _positive(step, operands)
+    out = Value(e._replace(ok=both(e.ok, jnp.broadcast_to(fits & inside, shape))), r, t, before)
+    return [Value(out.exact, *[jnp.broadcast_to(part, shape) for part in (r, t, before, positive)])]
+
+
+def _number(e: Interval, t: Any) -> Value:
+    zero = jnp.zeros(jnp.shape(e.lo))
+    return Value(e, zero, zero + t, zero + t, e.lo >= 0.0)
+
+
+def _same(operands: Sequence[Value], like: Any) -> Any:
+    """Whether the computed answers are the exact ones."""
+    like = like.lo if isinstance(like, Interval) else like.can_be_true if isinstance(like, Truth) else like
+    same = jnp.asarray(True)
+    for v in operands:
+        same = same & jnp.all(jnp.asarray(v.same))
+    return jnp.broadcast_to(same, jnp.shape(like))
+
+
+def _positive(step: Step, operands: Sequence[Value]) -> Any:
+    name = step.primitive
+    square = name == "mul" and step.inputs[0] == step.inputs[1]
+    even = name == "integer_pow" and step.params["y"] % 2 == 0
+    if name in NOT_NEGATIVE or square or even:
+        return True
+    if name in KEEPS_SIGN and all(isinstance(v.exact, Interval) for v in operands):
+        out = jnp.asarray(True)
+        for v in operands:
+            out = out & jnp.all(jnp.asarray(v.positive))
+        return out
+    return False
+
+
+__all__ = ["RULES", "run"]
