@@ -42,7 +42,7 @@ def compensated_dot(x: Any, y: Any, axis: Axis = -1, keepdims: bool = False) -> 
     Returns
     -------
     array of the reduced shape, with relative error at most about ``eps + (log₂ n · eps)² c``,
-    ``c = Σ|x y| / |Σ x y|``, as long as the errors of the products (eps times them) do not underflow.
+    ``c = Σ|x y| / |Σ x y|``, as long as neither an entry nor a product, times eps, underflows.
     Derivatives ``y`` and ``x``.
     """
     arrays, kept = reals(x=x, y=y)
