@@ -3,16 +3,20 @@
 import tracemalloc
 from functools import cache
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import karush
 from karush.certificates import judge
-from karush.certificates.spectrum import spectrum
-from karush.derivatives import large
+from karush.certificates.large import _loss_by_products
+from karush.certificates.spectrum import Spectrum, spectrum
+from karush.core.precision import float64
+from karush.derivatives import band, large
 from karush.derivatives.evaluator import Evaluator
 from karush.derivatives.large import LargeEvaluator
+from karush.linalg.band import band_factors
 
 N = 200
 """sparse enough for factors, small enough for eigenvalues"""
@@ -37,6 +41,7 @@ def prepared(name: str) -> karush.Prepared:
         "wells": lambda: karush.Problem(wells, start),
         "quadratic": lambda: karush.Problem(lambda x: jnp.sum((x - 1.0) ** 2), start),
         "flat": lambda: karush.Problem(lambda x: jnp.sum((x - 1.0) ** 4), start),
+        "linked": lambda: karush.Problem(lambda x: chained(x) + jnp.sum((x - x[::-1]) ** 2), start),
     }
     return karush.prepare(problems[name]())
 
@@ -45,6 +50,7 @@ def without_pattern(prepared: karush.Prepared) -> LargeEvaluator:
     """The evaluator of a problem whose products are all that is known."""
     evaluator = LargeEvaluator(prepared.parts.flat.closed_jaxpr, prepared.parts.evaluator.param_leaves)
     evaluator.__dict__["pattern"] = None
+    evaluator._banded = (None,)
     return evaluator
 
 
@@ -54,10 +60,11 @@ def points(name: str) -> list[np.ndarray]:
     return [x, prepared(name).parts.flat.projected(x + 1e-3), np.zeros(N)]
 
 
-@pytest.mark.parametrize("name", ["chained", "bounded", "wells", "quadratic", "flat"])
+@pytest.mark.parametrize("name", ["chained", "bounded", "wells", "quadratic", "flat", "linked"])
 def test_the_verdict_by_factors_is_the_verdict_by_eigenvalues(name):
     parts = prepared(name).parts
     assert isinstance(parts.evaluator, LargeEvaluator)
+    assert (parts.evaluator.bandwidth(parts.flat.x0) is None) == (name == "linked")
     dense = Evaluator(parts.flat.closed_jaxpr, parts.evaluator.param_leaves, 0)
     for x in points(name):
         by_factors = parts.judged(x, None, None, 1e-8)
@@ -119,7 +126,8 @@ def test_many_variables_take_no_memory_of_order_n_squared(monkeypatch):
     monkeypatch.setattr(large, "PATTERN_UP_TO", 1000)
 
     def bowl(x):
-        return jnp.sum((1.0 + jnp.cos(jnp.arange(x.size)) ** 2) * (x - 1.0) ** 2) + jnp.sum((x[1:] - x[:-1]) ** 4)
+        weights = 1.0 + jnp.cos(jnp.arange(x.size)) ** 2
+        return jnp.sum(weights * (x - 1.0) ** 2) + jnp.sum((x[1:] - x[:-1]) ** 4) + jnp.mean(x - 1.0) ** 2
 
     tracemalloc.start()
     result = karush.minimize(bowl, np.zeros(MANY))
@@ -138,3 +146,57 @@ def test_rounding_of_the_lanczos_steps_is_no_negative_curvature():
     certificate = karush.certify(flat_way, np.zeros(1600))
     assert certificate.verdict is karush.Verdict.STATIONARY
     assert "along a feasible direction is -" not in certificate.sentence
+
+
+@pytest.mark.parametrize("reach", [0, 1, 2, 3])
+def test_the_band_is_the_hessian(reach):
+    def near(x):
+        return sum(jnp.sum(jnp.cos(x[k:] * x[: N - k]) * (k + 1.0)) for k in range(reach + 1))
+
+    x = np.linspace(0.3, 1.7, N)
+    evaluator = karush.prepare(karush.Problem(near, x)).parts.evaluator
+    curved = evaluator(x, np.zeros(0)).hessian
+    with float64():
+        H = np.asarray(jax.hessian(near)(jnp.asarray(x)))
+    assert curved.band.shape == (reach + 1, N)
+    for d in range(reach + 1):
+        np.testing.assert_allclose(curved.band[d, : N - d], np.diagonal(H, -d), rtol=0, atol=1e-13)
+    assert band.norm(curved.band) == pytest.approx(np.abs(H).sum(axis=0).max(), rel=1e-13)
+
+
+@pytest.mark.parametrize("b", [0, 1, 2])
+def test_a_band_has_factors_exactly_if_it_is_positive_definite(b):
+    generator = np.random.default_rng(b)
+    lower = generator.standard_normal((b + 1, N))
+    H = np.zeros((N, N))
+    for d in range(b + 1):
+        H += np.diag(lower[d, : N - d], -d) + (np.diag(lower[d, : N - d], d) if d else 0.0)
+    least = np.linalg.eigvalsh(H)[0]
+    for shift, definite in ((1e-9 - least, True), (-1e-9 - least, False)):
+        moved = lower.copy()
+        moved[0] += shift
+        factors = band_factors(moved)
+        assert (factors is not None) == definite
+    moved[0] += 1.0
+    factors = band_factors(moved)
+    right = generator.standard_normal(N)
+    np.testing.assert_allclose((H + (shift + 1.0) * np.eye(N)) @ factors.solve(right), right, rtol=0, atol=1e-11)
+    moved[0, 3] = np.nan
+    assert band_factors(moved) is None
+
+
+def test_the_change_of_a_hessian_is_bounded_by_few_products():
+    """``‖A‖ <= (‖Aᵏω‖ / t)^(1/k)``: for A = diag the norm is known."""
+    cubic = karush.prepare(karush.Problem(lambda x: jnp.sum((x - 1.0) ** 3 * jnp.arange(1.0, N + 1.0)), np.zeros(N)))
+    evaluator = without_pattern(cubic)
+    x = np.ones(N)
+    here, there = evaluator(x, np.zeros(0)).hessian, evaluator(x + 1e-8, np.zeros(0)).hessian
+    free = np.ones(N, dtype=bool)
+    norm = 6.0 * N * 1e-8
+    for least, enough in ((norm * 1e9, True), (norm * 3.0, None), (norm, False)):
+        found = Spectrum(least, least, 0.0, np.zeros(N), "")
+        loss = _loss_by_products(here, there, found, free)
+        assert loss >= norm / least * 0.5
+        assert enough is None or (loss <= 0.5) == enough
+    nan = evaluator(x * np.nan, np.zeros(0)).hessian
+    assert _loss_by_products(here, nan, found, free) == np.inf

@@ -96,9 +96,11 @@ def test_the_dog_leg_ends_on_the_sphere_and_no_higher_than_the_cauchy_point():
 def test_the_truncated_step_goes_to_the_edge_along_negative_curvature():
     g, H = matrices("indefinite")
     with float64():
-        p, convex = jax.jit(lambda g, H: truncated_step(g, lambda v: H @ v, None, 2.0))(g, H)
+        p, Hp, convex = jax.jit(lambda g, H: truncated_step(g, lambda v: H @ v, None, 2.0))(g, H)
     assert not convex
     assert np.linalg.norm(p) == pytest.approx(2.0, rel=1e-12)
+    product = np.asarray(H) @ np.asarray(p)
+    np.testing.assert_allclose(Hp, product, rtol=0, atol=1e-13 * np.linalg.norm(product))
 
 
 def test_a_bounded_step_stays_in_the_box_and_lowers_the_model():

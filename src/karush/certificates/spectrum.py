@@ -1,7 +1,8 @@
 """The least curvature of a large Hessian on its free variables, by factorization where it is sparse, else by products.
 
 ```
-sparse     H − σI = L D Lᵀ without pivoting: all pivots positive exactly if λ_min(H) > σ; λ_min by inverse Lanczos
+sparse     H − σI = L D Lᵀ without pivoting: all pivots positive exactly if λ_min(H) > σ; λ_min by inverse Lanczos.
+           A band, of whatever order, has such factors in time of order n (`linalg.band`)
 products   Lanczos from a random start: θ_min >= λ_min, and with probability 1 − δ
            λ_min >= θ_min − ε (θ_max − θ_min) / (1 − 2ε),   ε = (ln(1.65 √n · 2 q / δ) / (2k − 1))²  after k steps
 ```
@@ -19,7 +20,8 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from karush.certificates.second_order import CURVATURE, EPS
-from karush.derivatives.large import LANCZOS_STEPS, Curved
+from karush.derivatives.large import Curved
+from karush.linalg.band import BandFactors, band_factors, restricted
 
 CHANCE = 1e-6
 """δ, the probability with which Lanczos may miss the least eigenvalue by more than said"""
@@ -34,7 +36,13 @@ INVERSE_STEPS = 40
 FILL = 200.0
 """Entries per variable of the factor above which products are cheaper."""
 SETTLED = 1e-3
-"""relative change of the least eigenvalue over 5 inverse steps that ends them"""
+"""relative change of the least eigenvalue from one look to the next that ends the inverse steps"""
+INVERSE_LOOK = 3
+"""inverse steps from one look to the next"""
+LOOK = 1.2
+"""factor by which the number of Lanczos steps grows from one look to the next"""
+LOOKS = 40
+"""more than there are looks: their lengths grow from LANCZOS_STEPS by LOOK up to STEPS"""
 
 
 class Spectrum(NamedTuple):
@@ -49,7 +57,7 @@ class Spectrum(NamedTuple):
     vector: np.ndarray
     """(n,) unit direction of `least`; zeros where it was not needed"""
     how: str
-    solve: scipy.sparse.linalg.SuperLU | None = None
+    solve: scipy.sparse.linalg.SuperLU | BandFactors | None = None
     """factorization on the free variables"""
 
     @property
@@ -62,11 +70,12 @@ def spectrum(curved: Curved, free: np.ndarray) -> Spectrum:
     """Least curvature of `curved` on the variables `free` (n,) bool."""
     if not free.any():
         return Spectrum(np.inf, np.inf, 0.0, np.zeros(free.size), "no variable is free")
-    if curved.entries is not None:
+    found = None
+    if curved.band is not None:
+        found = _by_band(curved, curved.band, free)
+    elif curved.entries is not None:
         found = _by_factorization(curved, free)
-        if found is not None:
-            return found
-    return _by_products(curved, free)
+    return _by_products(curved, free) if found is None else found
 
 
 def factorized(matrix: scipy.sparse.csc_array) -> scipy.sparse.linalg.SuperLU | None:
@@ -99,29 +108,48 @@ def _by_factorization(curved: Curved, free: np.ndarray) -> Spectrum | None:
     return Spectrum(least + error, error, error, whole, "by factorization of the sparse Hessian", factors)
 
 
-def _inverse_lanczos(factors: scipy.sparse.linalg.SuperLU, size: int) -> tuple[float, np.ndarray]:
-    """Estimate of the least eigenvalue of the factorized matrix, from above, and its direction (size,)."""
+def _by_band(curved: Curved, band: np.ndarray, free: np.ndarray) -> Spectrum | None:
+    error = CURVATURE * EPS * curved.norm * (1.0 + math.sqrt(free.size))
+    inner = restricted(band, free)
+    lifted = inner.copy()
+    lifted[0] -= np.where(free, error, 0.0)
+    factors = band_factors(lifted)
+    if factors is None:
+        return None
+    least, vector = _inverse_lanczos(factors, free.size, free)
+    return Spectrum(least + error, error, error, vector, "by factorization of the banded Hessian", factors)
+
+
+def _inverse_lanczos(
+    factors: scipy.sparse.linalg.SuperLU | BandFactors, size: int, free: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
+    """Estimate of the least eigenvalue of the factorized matrix, from above, and its direction (size,).
+
+    On the variables `free` (size,) bool alone, where the matrix is that of I in the others.
+    """
     vector = np.random.default_rng(0).standard_normal(size)
-    basis = [vector / np.linalg.norm(vector)]
+    if free is not None:
+        vector = np.where(free, vector, 0.0)
+    most = min(INVERSE_STEPS, size if free is None else int(free.sum()))
+    basis = np.empty((most + 1, size))
+    basis[0] = vector / np.linalg.norm(vector)
     alpha: list[float] = []
     beta: list[float] = []
-    most = min(INVERSE_STEPS, size)
     last = 0.0
     for k in range(most):
         w = factors.solve(basis[k])
         alpha.append(float(basis[k] @ w))
-        for other in basis:
-            w -= (other @ w) * other
+        w -= (basis[: k + 1] @ w) @ basis[: k + 1]
         length = float(np.linalg.norm(w))
-        if k % 5 == 4 or k == most - 1 or not length > EPS * abs(alpha[0]):
+        if k % INVERSE_LOOK == INVERSE_LOOK - 1 or k == most - 1 or not length > EPS * abs(alpha[0]):
             values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta)
             settled = abs(values[-1] - last) <= SETTLED * abs(values[-1])
             last = float(values[-1])
             if settled or k == most - 1 or not length > EPS * abs(alpha[0]):
-                found = np.array(basis).T @ vectors[:, -1]
+                found = vectors[:, -1] @ basis[: k + 1]
                 return 1.0 / last, found / np.linalg.norm(found)
         beta.append(length)
-        basis.append(w / length)
+        basis[k + 1] = w / length
     raise AssertionError("the loop returns at its last step")
 
 
@@ -130,8 +158,8 @@ def _by_products(curved: Curved, free: np.ndarray) -> Spectrum:
     size = int(np.count_nonzero(free))
     alpha, beta = np.zeros(0), np.zeros(0)
     carry: tuple = (np.zeros(free.size), _start(free), np.float64(0.0))
-    looks = -(-STEPS // LANCZOS_STEPS)
-    doubt = math.log(1.648 * math.sqrt(size) * 2 * looks / CHANCE)
+    doubt = math.log(1.648 * math.sqrt(size) * 2 * LOOKS / CHANCE)
+    next_look = 0.0
     least, below, error = np.nan, -np.inf, np.inf
     while alpha.size < STEPS:
         carry, found = curved.lanczos(free, carry)
@@ -141,6 +169,9 @@ def _by_products(curved: Curved, free: np.ndarray) -> Spectrum:
         # Krylov's space is exhausted where β vanishes; what follows is another start's.
         small = np.flatnonzero(beta <= EXHAUSTED * np.abs(alpha).max())
         exhausted = small.size > 0
+        if alpha.size < min(next_look, STEPS) and not exhausted:
+            continue
+        next_look = LOOK * alpha.size
         k = int(small[0]) + 1 if exhausted else alpha.size
         alpha, beta = alpha[:k], beta[:k]
         values = scipy.linalg.eigh_tridiagonal(alpha, beta[:-1], eigvals_only=True)

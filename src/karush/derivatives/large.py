@@ -15,7 +15,9 @@ import numpy as np
 import scipy.sparse
 
 from karush.core.precision import float64
+from karush.derivatives import band
 from karush.derivatives.evaluator import Evaluation, Evaluator
+from karush.derivatives.products import has_loops, products
 from karush.derivatives.sparsity import Pattern, detect
 
 DENSE_UP_TO = 1500
@@ -24,8 +26,10 @@ SPARSE_FROM = 100
 """Variables from which a Hessian whose pattern is sparse is kept as its entries."""
 PATTERN_UP_TO = 200_000
 """Variables up to which a pattern is looked for: beyond, that alone takes longer than a solve by products."""
-LANCZOS_STEPS = 25
+LANCZOS_STEPS = 5
 """steps of one compiled call"""
+POWERS = 20
+"""products at most that bound the change of a Hessian"""
 CG_RESIDUAL, CG_STEPS = 1e-3, 1000
 """relative residual and steps at which `Curved.solve` ends"""
 PROBES = 4
@@ -46,14 +50,31 @@ class Curved:
     def __matmul__(self, v: np.ndarray) -> np.ndarray:
         return self.evaluator.product(self.x, v * self.scale) * self.scale / self.unit
 
+    def _run(self, function: Callable[..., Any], free: np.ndarray, *arguments: Any) -> Any:
+        # What changes nothing is left out of the products: a pass over n numbers costs as much as a simple gradient.
+        scale = None if np.all(self.scale == 1.0) else self.scale
+        return self.evaluator.run(function, self.there, scale, self.unit, None if free.all() else free, *arguments)
+
+    @cached_property
+    def there(self) -> Any:
+        """x (n,) on the device."""
+        return self.evaluator.run(lambda *_: jnp.asarray(self.x))
+
     def lanczos(self, free: np.ndarray, carry: tuple[Any, Any, Any]) -> tuple[tuple[Any, Any, Any], np.ndarray]:
         """LANCZOS_STEPS steps on the variables `free` (n,) bool from ``(q before, q, β)``; α and β of each (k, 2)."""
-        carry, found = self.evaluator.run(self.evaluator.lanczos, self.x, self.scale, self.unit, free, carry)
+        carry, found = self._run(self.evaluator.lanczos, free, carry)
         return carry, np.asarray(found)
 
     def solve(self, free: np.ndarray, right: np.ndarray) -> np.ndarray:
         """H⁻¹ `right` on the variables `free`, by conjugate gradients to a rough residual; H positive definite."""
-        return np.asarray(self.evaluator.run(self.evaluator.solve, self.x, self.scale, self.unit, free, right))
+        return np.asarray(self._run(self.evaluator.solve, free, right))
+
+    def powers(self, moved: "Curved", free: np.ndarray, start: np.ndarray, limits: np.ndarray) -> np.ndarray:
+        """``‖A v_k‖``, v_k = A v_{k−1} / ‖A v_{k−1}‖, A the change of the Hessian from here to `moved`.
+
+        Ends with the first k whose product of norms so far is at most ``limits[k]``, (POWERS,); −1 beyond.
+        """
+        return np.asarray(self._run(self.evaluator.powers, free, moved.there, start, limits))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The full matrix, for what needs one; of moderate order only."""
@@ -73,8 +94,17 @@ class Curved:
         return scipy.sparse.csc_array(units @ matrix @ units / self.unit)
 
     @cached_property
+    def band(self) -> np.ndarray | None:
+        """(b+1, n) ``band[d, j] = H[j + d, j]``, where H is zero beyond few diagonals."""
+        if self.evaluator.bandwidth(self.there) is None:
+            return None
+        return np.asarray(self._run(self.evaluator.diagonals, np.ones(1, dtype=bool)))
+
+    @cached_property
     def norm(self) -> float:
         """An upper bound of ‖H‖₂, or, of a matrix known by products alone, its size as random directions show it."""
+        if self.band is not None:
+            return band.norm(self.band)
         if self.entries is not None:
             return float(abs(self.entries).sum(axis=0).max(initial=0.0))
         generator = np.random.default_rng(0)
@@ -87,6 +117,8 @@ class Curved:
 
     def largest(self) -> float:
         """The largest entry in size; where only products are known, what random signs show of it."""
+        if self.band is not None:
+            return float(np.max(np.abs(self.band)))
         if self.entries is not None:
             return float(np.max(np.abs(self.entries.data), initial=0.0))
         generator = np.random.default_rng(0)
@@ -121,6 +153,10 @@ class LargeEvaluator(Evaluator):
         self._entries = jax.jit(self._hessian_entries)
         self.lanczos = jax.jit(self._lanczos)
         self.solve = jax.jit(self._solve)
+        self.powers = jax.jit(self._powers)
+        self.diagonals = jax.jit(self._diagonals)
+        self._banded: tuple[int | None] | None = None
+        self._loops = has_loops(closed_jaxpr)
 
     @cached_property
     def pattern(self) -> Pattern | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -128,6 +164,18 @@ class LargeEvaluator(Evaluator):
         if self._known is not None or self.n > PATTERN_UP_TO:
             return self._known
         return detect(self.program, self.n, 0, self.param_leaves)
+
+    def bandwidth(self, x: Any) -> int | None:
+        """b with H_ij = 0 for |i − j| > b, if that is small, looked for when first asked for; x (n,) is any point."""
+        if self._banded is None:
+            found = None
+            if self._known is not None:
+                width = band.width_of(self._known.hessian.rows, self._known.hessian.cols)
+                found = width if width <= band.WIDEST else None
+            elif band.looks_banded(lambda v: self._run(self._product, x, v), self.n):
+                found = band.bandwidth(self._along, self.n, self.param_leaves)
+            self._banded = (found,)
+        return self._banded[0]
 
     def _value_and_gradient(self, x: Any, *params: Any) -> Any:
         value, gradient = jax.value_and_grad(lambda x: self.program(x, *params)[0])(x)
@@ -141,9 +189,37 @@ class LargeEvaluator(Evaluator):
         return self.pattern.hessian_data(lambda x: self.program(x, *params)[0], x)
 
     def _on_free(self, x: Any, scale: Any, unit: Any, free: Any, params: tuple[Any, ...]) -> Callable[[Any], Any]:
-        """The product with the dimensionless Hessian, restricted; f is evaluated once for all products."""
-        _, along = jax.linearize(jax.grad(lambda x: self.program(x, *params)[0]), x)
-        return lambda v: jnp.where(free, along(v * scale) * scale / unit, 0.0)
+        """The product with the dimensionless Hessian, restricted."""
+        along = products(jax.grad(lambda x: self.program(x, *params)[0]), x, self._loops)
+
+        def product(v: Any) -> Any:
+            w = along(v) / unit if scale is None else along(v * scale) * (scale / unit)
+            return w if free is None else jnp.where(free, w, 0.0)
+
+        return product
+
+    def _diagonals(self, x: Any, scale: Any, unit: Any, free: Any, *params: Any) -> Any:
+        width = self.bandwidth(x)
+        assert width is not None
+        return band.lower_diagonals(self._on_free(x, scale, unit, free, params), self.n, width)
+
+    def _powers(
+        self, x: Any, scale: Any, unit: Any, free: Any, there: Any, start: Any, limits: Any, *params: Any
+    ) -> Any:
+        here, after = (self._on_free(point, scale, unit, free, params) for point in (x, there))
+
+        def going(state: Any) -> Any:
+            _, norms, reached, count = state
+            return (count < POWERS) & ~(reached <= limits[jnp.maximum(count - 1, 0)]) | (count == 0)
+
+        def step(state: Any) -> Any:
+            v, norms, reached, count = state
+            w = after(v) - here(v)
+            norm = jnp.sqrt(jnp.vdot(w, w))
+            return w / jnp.where(norm > 0, norm, 1.0), norms.at[count].set(norm), reached * norm, count + 1
+
+        nothing = jnp.full(POWERS, -1.0)
+        return jax.lax.while_loop(going, step, (start, nothing, jnp.ones(()), 0))[1]
 
     def _lanczos(self, x: Any, scale: Any, unit: Any, free: Any, carry: Any, *params: Any) -> Any:
         product = self._on_free(x, scale, unit, free, params)

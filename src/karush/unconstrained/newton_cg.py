@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from karush.derivatives.products import has_loops, products
 from karush.solvers.prepared import Prepared
 from karush.unconstrained.faces import Box, bounded_step
-from karush.unconstrained.method import Algorithm, Method, Progress, Task, chosen, first_progress, objective
+from karush.unconstrained.method import Algorithm, Method, Progress, Task, first_progress, objective
 from karush.unconstrained.steihaug import truncated_step
 from karush.unconstrained.trust_region import (
     SHRINK,
@@ -38,11 +39,23 @@ class NewtonCG(Method):
         """Its `init` and `step`."""
         flat, f = parts.flat, objective(parts)
         bounded = bool(np.any(np.isfinite(flat.lower) | np.isfinite(flat.upper)))
+        kind = Kind(f, bounded, has_loops(flat.closed_jaxpr), bool(np.all(parts.scales.x == 1.0)))
 
         def step(task: Task, state: State, *params: Any) -> State:
-            return _step(f, bounded, task, state, params)
+            return _step(kind, task, state, params)
 
         return Algorithm(_init, step)
+
+
+class Kind(NamedTuple):
+    """What is known of a problem before its solve."""
+
+    objective: Any
+    bounded: bool
+    loops: bool
+    """whether the objective's own program has loops"""
+    plain: bool
+    """whether all typical sizes of the variables are 1"""
 
 
 class State(NamedTuple):
@@ -65,25 +78,32 @@ def _init(task: Task, x: Any) -> State:
     return State(first_progress(x), jnp.zeros_like(x), zero, zero, zero + 1.0, first_trial(x), first_radius(x))
 
 
-def _step(f: Any, bounded: bool, task: Task, state: State, params: tuple[Any, ...]) -> State:
+def _step(kind: "Kind", task: Task, state: State, params: tuple[Any, ...]) -> State:
+    f, bounded, loops, plain = kind
     before, trial = state.progress, state.trial
-    # The linear part of f and ∇f at the trial: its products cost no evaluation of f.
-    (value, gradient), along = jax.linearize(jax.value_and_grad(lambda x: f(x, *params)), trial.x)
+    value, gradient = jax.value_and_grad(f)(trial.x, *params)
     found = assess(task, before, trial, value, gradient, state.radius)
-    progress = after(task, before, trial, value, gradient, found)
-    going = found.accepted & (progress.status == before.status)
 
-    def product(v: Any) -> Any:
-        return along(v * task.x_unit)[1] * task.x_unit / task.f_unit
+    def onward() -> State:
+        progress = after(task, before, trial, value, gradient, found)
+        along = products(jax.grad(lambda x: f(x, *params)), progress.x, loops)
 
-    g = gradient * task.x_unit / task.f_unit
-    s, slope, bend = _model_step(g, product, progress.x, task, found.radius, bounded, going)
-    onward = State(progress, s, slope, bend, jnp.ones_like(state.share), trial, found.radius)
-    # Refused: the same line, up to where the smaller region ends.
-    whole = jnp.sqrt(jnp.vdot(state.step, state.step))
-    share = jnp.minimum(SHRINK * state.share, found.radius / jnp.maximum(whole, jnp.finfo(whole.dtype).tiny))
-    back = state._replace(progress=progress, share=share, radius=found.radius)
-    state = chosen(found.accepted, onward, back)
+        def product(v: Any) -> Any:
+            return along(v) / task.f_unit if plain else along(v * task.x_unit) * (task.x_unit / task.f_unit)
+
+        going = progress.status == before.status
+        g = gradient * task.x_unit / task.f_unit
+        s, slope, bend = _model_step(g, product, progress.x, task, found.radius, bounded, going)
+        return State(progress, s, slope, bend, jnp.ones_like(state.share), trial, found.radius)
+
+    def back() -> State:
+        """Refused: the same line, up to where the smaller region ends."""
+        progress = after(task, before, trial, value, gradient, found)
+        whole = jnp.sqrt(jnp.vdot(state.step, state.step))
+        share = jnp.minimum(SHRINK * state.share, found.radius / jnp.maximum(whole, jnp.finfo(whole.dtype).tiny))
+        return state._replace(progress=progress, share=share, radius=found.radius)
+
+    state = lax.cond(found.accepted, onward, back)
     return state._replace(trial=_trial(task, state))
 
 
@@ -99,14 +119,15 @@ def _model_step(
 ) -> tuple[Any, Any, Any]:
     """The step s (n,), ĝᵀs and sᵀĤs; zeros, at no cost, unless `going`."""
     if not bounded:
-        s, _ = truncated_step(g, product, None, radius, going)
-    else:
+        s, Hs, _ = truncated_step(g, product, None, radius, going)
+        return s, jnp.vdot(g, s), jnp.vdot(s, Hs)
 
-        def on_face(slope: Any, free: Any, radius: Any) -> tuple[Any, Any]:
-            return truncated_step(slope, product, free, radius, going)
+    def on_face(slope: Any, free: Any, radius: Any) -> tuple[Any, Any]:
+        w, _, convex = truncated_step(slope, product, free, radius, going)
+        return w, convex
 
-        u = x / task.x_unit
-        box = Box(task.lower / task.x_unit - u, task.upper / task.x_unit - u)
-        s = lax.cond(going, lambda: bounded_step(g, product, box, radius, on_face)[0], lambda: jnp.zeros_like(g))
+    u = x / task.x_unit
+    box = Box(task.lower / task.x_unit - u, task.upper / task.x_unit - u)
+    s = lax.cond(going, lambda: bounded_step(g, product, box, radius, on_face)[0], lambda: jnp.zeros_like(g))
     Hs = lax.cond(going, lambda: product(s), lambda: jnp.zeros_like(s))
     return s, jnp.vdot(g, s), jnp.vdot(s, Hs)

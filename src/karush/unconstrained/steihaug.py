@@ -1,7 +1,8 @@
 """The truncated step of a trust region by conjugate gradients, after Steihaug and Toint [Ste83].
 
 ```
-CG on  H p = −g  from p = 0, until  ‖r‖ <= η ‖g‖,  dᵀHd <= 0,  or ‖p‖ reaches Δ;    η = min(½, max(√‖g‖, 10⁻³))
+CG on  H p = −g  from p = 0, until  ‖r‖ <= η ‖g‖,  dᵀHd <= 0,  or ‖p‖ reaches Δ
+η = min(½, max(√(‖g‖/√n), 10⁻³))
 ```
 
 The iterates grow in length, so the first one outside the ball is cut off at its surface; along negative curvature the
@@ -30,13 +31,19 @@ class _State(NamedTuple):
     d: Any
     square: Any
     """rᵀr"""
+    pp: Any
+    """pᵀp; like pᵀd and dᵀd by recurrence, for r is orthogonal to p and d (section 7.5.1 of [CGT00])"""
+    pd: Any
+    dd: Any
     count: Any
     done: Any
     convex: Any
 
 
-def truncated_step(g: Any, product: Callable[[Any], Any], free: Any, radius: Any, going: Any = True) -> tuple[Any, Any]:
-    """p (n,), and whether no direction of negative curvature was met.
+def truncated_step(
+    g: Any, product: Callable[[Any], Any], free: Any, radius: Any, going: Any = True
+) -> tuple[Any, Any, Any]:
+    """p (n,), H p (n,) as the residual has it, and whether no direction of negative curvature was met.
 
     Parameters
     ----------
@@ -50,20 +57,20 @@ def truncated_step(g: Any, product: Callable[[Any], Any], free: Any, radius: Any
     n = g.size
     most = int(min(max(MOST_STEPS * n, FEWEST_STEPS), LARGEST_STEPS))
     size = jnp.sqrt(jnp.vdot(g, g))
-    enough = jnp.clip(jnp.sqrt(size), LEAST_RESIDUAL, LARGEST_RESIDUAL) * size
+    enough = jnp.clip(jnp.sqrt(size / n**0.5), LEAST_RESIDUAL, LARGEST_RESIDUAL) * size
 
     def more(state: _State) -> Any:
         return ~state.done & (state.square > enough**2) & (state.count < most) & going
 
     def advance(state: _State) -> _State:
         p, r, d, square = state.p, state.r, state.d, state.square
+        pp, pd, dd = state.pp, state.pd, state.dd
         Hd = product(d)
         if free is not None:
             Hd = jnp.where(free, Hd, 0.0)
         bend = jnp.vdot(d, Hd)
         concave = ~(bend > 0.0)
         alpha = square / jnp.where(concave, 1.0, bend)
-        pd, dd, pp = jnp.vdot(p, d), jnp.vdot(d, d), jnp.vdot(p, p)
         outside = pp + 2.0 * alpha * pd + alpha**2 * dd >= radius**2
         # The positive root of ‖p + τ d‖ = Δ, in the form that does not cancel.
         room = jnp.maximum(radius**2 - pp, 0.0)
@@ -73,8 +80,21 @@ def truncated_step(g: Any, product: Callable[[Any], Any], free: Any, radius: Any
         step = jnp.where(leaves, edge, alpha)
         r = r + step * Hd
         new = jnp.vdot(r, r)
-        return _State(p + step * d, r, -r + (new / square) * d, new, state.count + 1, leaves, state.convex & ~concave)
+        beta = new / square
+        return _State(
+            p=p + step * d,
+            r=r,
+            d=-r + beta * d,
+            square=new,
+            pp=pp + 2.0 * step * pd + step**2 * dd,
+            pd=beta * (pd + step * dd),
+            dd=new + beta**2 * dd,
+            count=state.count + 1,
+            done=leaves,
+            convex=state.convex & ~concave,
+        )
 
-    start = _State(jnp.zeros_like(g), g, -g, size**2, 0, ~(size > 0.0), True)
+    zero = jnp.zeros((), dtype=g.dtype)
+    start = _State(jnp.zeros_like(g), g, -g, size**2, zero, zero, size**2, 0, ~(size > 0.0), True)
     end = lax.while_loop(more, advance, start)
-    return end.p, end.convex
+    return end.p, end.r - g, end.convex
