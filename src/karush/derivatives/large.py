@@ -209,7 +209,7 @@ class LargeEvaluator(Evaluator):
         here, after = (self._on_free(point, scale, unit, free, params) for point in (x, there))
 
         def going(state: Any) -> Any:
-            _, norms, reached, count = state
+            *_, reached, count = state
             return (count < POWERS) & ~(reached <= limits[jnp.maximum(count - 1, 0)]) | (count == 0)
 
         def step(state: Any) -> Any:

@@ -4,8 +4,8 @@
 H = L D Lᵀ,    L and H zero where i − j > b          stored  band[d, j] = H[j + d, j],  d = 0 .. b
 ```
 
-For b = 1 by LAPACK's pttrf, else by pbtrf. No pivoting is needed: the factors exist, with positive pivots, exactly if H is
-positive definite, up to a perturbation of ``(b + 2) ε ‖H‖`` (theorem 10.3 of [Hig02]).
+For b = 1 by LAPACK's pttrf, else by pbtrf. No pivoting is needed: the factors exist, with positive pivots, exactly if H
+is positive definite, up to a perturbation of order ``(b + 2) ε ‖H‖`` (section 10.1 of [Hig02]).
 """
 
 from typing import NamedTuple
