@@ -59,7 +59,9 @@ def alike(shown: str, printed: str) -> bool:
         if not NOISE.search(line)
         for a, b in zip(NUMBER.findall(line), NUMBER.findall(other), strict=True)
     ]
-    return all(math.isclose(a, b, rel_tol=SAME_NUMBER, abs_tol=SAME_NUMBER) for a, b in pairs)
+    close = (math.isclose(a, b, rel_tol=SAME_NUMBER, abs_tol=SAME_NUMBER) for a, b in pairs)
+    # A page that shows a NaN must print one.
+    return all(same or (math.isnan(a) and math.isnan(b)) for same, (a, b) in zip(close, pairs, strict=True))
 
 
 def runs_python(page: Path) -> bool:
