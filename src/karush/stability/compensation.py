@@ -1,41 +1,37 @@
-"""Compensated arithmetic as one more candidate: the program, or a rewritten one, with twice the digits."""
+"""Compensated arithmetic as a last candidate: the program, or a rewritten one, with twice the digits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from karush.arithmetic.twofold import compensated
 from karush.core.errors import TraceError
-from karush.stability.evaluate import emit
-from karush.stability.moves import Move
 from karush.stability.rows import Row
-from karush.stability.search import Candidate, Judge, candidate_of
-from karush.stability.terms import Graph, Term
 
 COMPENSATED = Row("compensated arithmetic", "", "", "Dek71")
+LARGEST = 800
+"""operations of a compensated program up to which its compilation takes a second or two"""
 
 
-def compensated_candidates(
-    graph: Graph, inputs: Sequence[Term], outputs: Sequence[Term], found: Sequence[Candidate], judge: Judge
-) -> list[Candidate]:
-    """The original and the best rewritten programs in twofold arithmetic."""
-    candidates = []
-    for terms, moves in [(tuple(outputs), ()), *[(c.outputs, c.moves) for c in found if c.moves]]:
-        function = compensated(_tuple_of(emit(terms)))
+def compensated_programs(
+    programs: Sequence[Callable[..., Any]], avals: Sequence[Any]
+) -> Iterator[tuple[int, Callable[..., Any]]]:
+    """Index and compensated form of each program that has one of reasonable size."""
+    for index, program in enumerate(programs):
+        function = compensated(lambda *given, program=program: tuple(program(*given)))
         try:
-            jax.eval_shape(function, *[jax.ShapeDtypeStruct(i.shape, i.dtype) for i in inputs])
+            closed = jax.make_jaxpr(function)(*avals)
         except TraceError:
             continue
-        whole = graph.make("call", inputs, function, (), np.float32, key=id(function))
-        parts = tuple(graph.make("part", (whole,), k, t.shape, t.dtype) for k, t in enumerate(terms))
-        candidates.append(candidate_of(parts, judge, (*moves, Move(terms[0], parts[0], COMPENSATED))))
-    return candidates
+        if _size(closed.jaxpr) <= LARGEST:
+            yield index, function
 
 
-def _tuple_of(run: Any) -> Any:
-    return lambda *given: tuple(run(*given))
+def _size(jaxpr: Any) -> int:
+    """Equations, those of called programs included."""
+    return sum(1 + sum(map(_size, jaxprs_in_params(equation.params))) for equation in jaxpr.eqns)
 
 
-__all__ = ["compensated_candidates"]
+__all__ = ["COMPENSATED", "compensated_programs"]

@@ -12,10 +12,6 @@ from karush.stability.operations import ELEMENTWISE, STRUCTURAL
 from karush.stability.terms import Term, order
 
 
-CALL_COST = 1000.0
-"""of compensated arithmetic"""
-
-
 class Points:
     """Sample points of a program, and values of terms at them."""
 
@@ -42,12 +38,11 @@ class Points:
             result = ELEMENTWISE[term.op].numpy(*args, **({} if term.param is None else {"param": term.param}))
             return np.asarray(result, term.dtype)
         if term.op in STRUCTURAL:
-            step, _ = term.param
-            return np.asarray(STRUCTURAL[term.op].numpy(step.params, term.args[0].values, term.shape), term.dtype)
+            return np.asarray(STRUCTURAL[term.op].numpy(term.param, term.args[0].values, term.shape), term.dtype)
         if term.op == "part":
             return term.args[0].values[term.param]
         args = [np.broadcast_to(a.values, (self.count, *a.values.shape[1:])) for a in term.args]
-        run = jax.jit(jax.vmap(lambda *given: tuple(_call(term, given))))
+        run = jax.jit(jax.vmap(lambda *given: tuple(bind(term.param, *given))))
         return [np.asarray(out) for out in run(*args)]
 
 
@@ -78,23 +73,16 @@ def _emit_one(term: Term, arguments: Sequence[Any], args: list[Any]) -> Any:
     if term.op in ELEMENTWISE:
         return ELEMENTWISE[term.op].jax(*args, **({} if term.param is None else {"param": term.param}))
     if term.op in STRUCTURAL:
-        return bind(term.param[0], *args)[0]
+        return STRUCTURAL[term.op].jax(term.param, args[0], term.shape)
     if term.op == "part":
         return args[0][term.param]
-    return tuple(_call(term, args))
-
-
-def _call(term: Term, args: Sequence[Any]) -> Any:
-    """The outputs of a step that is not read, or of a function of ours."""
-    return term.param(*args) if term.op == "call" else bind(term.param, *args)
+    return tuple(bind(term.param, *args))
 
 
 def cost(outputs: Sequence[Term]) -> float:
     """Time of the terms, in additions, roughly."""
     return sum(
-        (ELEMENTWISE[t.op].cost if t.op in ELEMENTWISE else CALL_COST) * (np.prod(t.shape) if t.shape else 1)
-        for t in order(outputs)
-        if t.op in ELEMENTWISE or t.op == "call"
+        ELEMENTWISE[t.op].cost * (np.prod(t.shape) if t.shape else 1) for t in order(outputs) if t.op in ELEMENTWISE
     )
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from karush.stability.patterns import build, matches, parsed
 from karush.stability.rational import simplified, variants
 from karush.stability.rows import ROWS, Row
+from karush.stability.rows_arrays import rewritten
 from karush.stability.scales import scaled
 from karush.stability.series import expansions
 from karush.stability.terms import Graph, Term, order, replace
@@ -63,6 +64,8 @@ class Moves:
             for new in variants(self.graph, term):
                 if new.shape == term.shape:
                     yield Move(term, new, ALGEBRA)
+        for new, row in rewritten(self.graph, term):
+            yield Move(term, new, row)
         for new in scaled(self.graph, term):
             yield Move(term, new, SCALE)
         for new in expansions(self.graph, term):

@@ -148,6 +148,7 @@ ELEMENTWISE: dict[str, Operation] = {
     "erfc": _both("", FUNCTION, numpy=scipy.special.erfc, jax=lax.erfc, source="lax.erfc"),
     "lgamma": _both("", 3 * FUNCTION, numpy=scipy.special.gammaln, jax=lax.lgamma, source="lax.lgamma"),
     "digamma": _both("", 3 * FUNCTION, numpy=scipy.special.digamma, jax=lax.digamma, source="lax.digamma"),
+    "stop": Operation(lambda x: x, lax.stop_gradient, 0, "lax.stop_gradient", ours=True),
     "is_finite": Operation(np.isfinite, jnp.isfinite, 1, "jnp.isfinite", answers=True),
     "lt": _compare("lt", np.less),
     "le": _compare("le", np.less_equal),
@@ -170,41 +171,50 @@ ELEMENTWISE: dict[str, Operation] = {
 
 @dataclass(frozen=True)
 class Structure:
-    """An operation that moves or gathers elements; values carry the sample points along axis 0."""
+    """An operation that moves or gathers elements; NumPy's values carry the sample points along axis 0."""
 
-    numpy: Callable[[dict, Any, tuple[int, ...]], Any]
-    """``numpy(params, values (N, ...), shape of the result)``"""
-    key: Callable[[dict], Any]
-    """what of the parameters makes a difference"""
-
-
-def _axes(params: dict) -> tuple[int, ...]:
-    return tuple(axis + 1 for axis in params["axes"])
+    numpy: Callable[[Any, Any, tuple[int, ...]], Any]
+    """``numpy(param, values (N, ...), shape of the result)``"""
+    jax: Callable[[Any, Any, tuple[int, ...]], Any]
+    param: Callable[[dict], Any]
+    """what of the primitive's parameters makes a difference, hashable"""
 
 
-def _broadcast(params: dict, values: Any, shape: tuple[int, ...]) -> Any:
+def _placed(dimensions: tuple[int, ...], values: Any, shape: tuple[int, ...]) -> Any:
     placed = [1] * len(shape)
-    for axis, size in zip(params["broadcast_dimensions"], values.shape[1:], strict=True):
+    for axis, size in zip(dimensions, values.shape[1:], strict=True):
         placed[axis] = size
     return np.broadcast_to(values.reshape(len(values), *placed), (len(values), *shape))
 
 
-def _plain_key(*names: str) -> Callable[[dict], Any]:
-    return lambda params: tuple(str(params.get(name)) for name in names)
+def _reduction(numpy: Callable[..., Any], jax: Callable[..., Any]) -> Structure:
+    return Structure(
+        lambda axes, v, s: numpy(v, axis=tuple(axis + 1 for axis in axes)),
+        lambda axes, x, s: jax(x, axis=axes),
+        lambda params: tuple(params["axes"]),
+    )
 
+
+RESHAPE = Structure(lambda p, v, s: v.reshape(len(v), *s), lambda p, x, s: x.reshape(s), lambda params: ())
 
 STRUCTURAL: dict[str, Structure] = {
-    "broadcast_in_dim": Structure(_broadcast, _plain_key("shape", "broadcast_dimensions")),
-    "reshape": Structure(lambda p, v, s: v.reshape(len(v), *s), _plain_key("new_sizes")),
-    "squeeze": Structure(lambda p, v, s: v.reshape(len(v), *s), _plain_key("dimensions")),
-    "expand_dims": Structure(lambda p, v, s: v.reshape(len(v), *s), _plain_key("dimensions")),
-    "transpose": Structure(
-        lambda p, v, s: np.transpose(v, (0, *(axis + 1 for axis in p["permutation"]))), _plain_key("permutation")
+    "broadcast_in_dim": Structure(
+        _placed,
+        lambda dimensions, x, s: lax.broadcast_in_dim(x, s, dimensions),
+        lambda params: tuple(params["broadcast_dimensions"]),
     ),
-    "reduce_sum": Structure(lambda p, v, s: np.sum(v, axis=_axes(p), dtype=v.dtype), _plain_key("axes")),
-    "reduce_max": Structure(lambda p, v, s: np.max(v, axis=_axes(p)), _plain_key("axes")),
-    "reduce_min": Structure(lambda p, v, s: np.min(v, axis=_axes(p)), _plain_key("axes")),
-    "reduce_prod": Structure(lambda p, v, s: np.prod(v, axis=_axes(p), dtype=v.dtype), _plain_key("axes")),
+    "reshape": RESHAPE,
+    "squeeze": RESHAPE,
+    "expand_dims": RESHAPE,
+    "transpose": Structure(
+        lambda order, v, s: np.transpose(v, (0, *(axis + 1 for axis in order))),
+        lambda order, x, s: jnp.transpose(x, order),
+        lambda params: tuple(params["permutation"]),
+    ),
+    "reduce_sum": _reduction(np.sum, jnp.sum),
+    "reduce_max": _reduction(np.max, jnp.max),
+    "reduce_min": _reduction(np.min, jnp.min),
+    "reduce_prod": _reduction(np.prod, jnp.prod),
 }
 """primitive -> how it moves elements"""
 

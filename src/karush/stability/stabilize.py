@@ -18,8 +18,9 @@ from karush.bounds.box import Box
 from karush.core.errors import ProblemError, TraceError
 from karush.core.pytrees import path_name
 from karush.jaxprs.source import UNKNOWN, Place
+from karush.stability.compensation import COMPENSATED
 from karush.stability.repair import Repaired, Traced, repair
-from karush.stability.terms import Term, order, text
+from karush.stability.terms import Graph, Term, order, text
 
 
 @dataclass(frozen=True)
@@ -202,15 +203,23 @@ def _one_dtype(avals: Sequence[Any], names: Sequence[str]) -> np.dtype:
 
 
 def _changes(found: Repaired, names: Sequence[str]) -> tuple[Change, ...]:
+    changes = []
+    if found.compensated:
+        whole = Place(None) if found.graph is None else _first_place(found.graph)
+        changes.append(Change(whole, "the whole function", "the same with twice the digits", COMPENSATED.name, COMPENSATED.source))
     if found.graph is None:
         return ()
-    changes = []
     for move in found.moves:
         step = found.graph.steps.get(move.old.number)
         place = UNKNOWN if step is None else step.place
-        after = move.row.name if move.new.op == "part" else text(move.new, names)
-        changes.append(Change(place, text(move.old, names), after, move.row.name, move.row.source))
+        changes.append(Change(place, text(move.old, names), text(move.new, names), move.row.name, move.row.source))
     return tuple(changes)
+
+
+def _first_place(graph: Graph) -> Place:
+    """Where the function begins."""
+    places = (step.place for step in graph.steps.values())
+    return next((place for place in places if place is not UNKNOWN), UNKNOWN)
 
 
 def _source(found: Repaired, names: Sequence[str], name: str) -> str | None:

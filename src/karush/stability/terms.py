@@ -202,8 +202,10 @@ def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
         if name in ELEMENTWISE and not ELEMENTWISE[name].ours and _scalars_or(args, tuple(out.shape)):
             return [graph.term(name, *args)]
     if name in STRUCTURAL:
-        key = STRUCTURAL[name].key(step.params)
-        return [graph.make(name, args, (step, key), tuple(out.shape), out.dtype, key=key)]
+        return [graph.make(name, args[:1], STRUCTURAL[name].param(step.params), tuple(out.shape), out.dtype)]
+    if name == "dot_general" and readable and all(len(a.shape) == 1 and a.dtype == graph.dtype for a in args):
+        product = graph.term("mul", *args)
+        return [graph.make("reduce_sum", (product,), (0,), (), out.dtype)]
     whole = graph.make("opaque", args, step, (), np.float32, key=id(step))
     return [
         graph.make("part", (whole,), index, tuple(aval.shape), aval.dtype) for index, aval in enumerate(step.out_avals)
@@ -255,10 +257,8 @@ def rebuilt(graph: Graph, term: Term, args: Sequence[Term]) -> Term:
         made = graph.term(term.op, *args, param=term.param)
         if made.shape != term.shape:
             return graph.make(term.op, args, term.param, term.shape, term.dtype)
-    elif term.op in ("opaque", "call"):
+    elif term.op == "opaque":
         made = graph.make(term.op, args, term.param, (), np.float32, key=id(term.param))
-    elif term.op in STRUCTURAL:
-        made = graph.make(term.op, args, term.param, term.shape, term.dtype, key=term.param[1])
     else:
         made = graph.make(term.op, args, term.param, term.shape, term.dtype)
     if term.number in graph.steps:
