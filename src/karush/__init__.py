@@ -15,8 +15,10 @@ from karush.api import multistart as multistart
 from karush.api import prepare as prepare
 from karush.api.prove import prove as prove
 from karush.bounds import Box as Box
+from karush.bounds import Convexity as Convexity
 from karush.bounds import Enclosure as Enclosure
 from karush.bounds import Lipschitz as Lipschitz
+from karush.bounds import convexity as convexity
 from karush.bounds import enclose as enclose
 from karush.bounds import lipschitz as lipschitz
 from karush.certificates import Certificate as Certificate
@@ -60,6 +62,7 @@ __all__ = [
     "Box",
     "Certificate",
     "Change",
+    "Convexity",
     "Curvature",
     "Enclosure",
     "Gradient",
@@ -84,6 +87,7 @@ __all__ = [
     "audit",
     "between",
     "certify",
+    "convexity",
     "curvature",
     "directional",
     "enclose",
