@@ -18,7 +18,7 @@ import numpy as np
 from karush.core.errors import OptionError, TraceError
 from karush.stability.audit_kinds import classified, rewritten
 from karush.stability.audit_measure import Damage, Screen, confirm, digits
-from karush.stability.audit_points import first_round, near_the_worst
+from karush.stability.audit_points import COUNT, first_round, near_the_worst
 from karush.stability.audit_safe import proved_safe
 from karush.stability.audit_truth import Exact
 from karush.stability.blame import Instrumented
@@ -118,7 +118,7 @@ class Search:
         if damages:
             reason = "damage was seen by the exact values, but not when the function was compiled on its own"
             return Part(name, AuditVerdict.UNKNOWN, (), reason, self.accuracy)
-        safe, reason = proved_safe(self.straight, self.lower, self.upper, self.effort)
+        safe, reason = proved_safe(self.straight, self.lower, self.upper, self.effort, self.sound_at, self.moving())
         return Part(name, AuditVerdict.SAFE if safe else AuditVerdict.UNKNOWN, (), reason, self.accuracy)
 
     def damages(self) -> list[Damage]:
@@ -164,6 +164,23 @@ class Search:
                 self.accuracy = np.fmax(self.accuracy, damage.accuracy)
             found += damages
         return found
+
+    def moving(self) -> np.ndarray:
+        """Which inputs (n,) the outputs were seen to move with: halving along others is of no use."""
+        points = first_round(self.lower, self.upper, self.samples, self.exact.program, np.random.default_rng(0))
+        before = self.screen.computed(points)
+        moves = np.zeros(self.lower.size, bool)
+        for i in range(self.lower.size):
+            changed = points.copy()
+            changed[:, i] = np.roll(points[:, i], 1)
+            moves[i] = not np.array_equal(before, self.screen.computed(changed), equal_nan=True)
+        return moves
+
+    def sound_at(self, x: np.ndarray) -> bool:
+        """Whether the compiled function is right at one point, by its exact value."""
+        computed = self.screen.computed(np.repeat(x[None], COUNT, axis=0))[0]
+        truth = self.truth(x, computed)
+        return truth is not None and not confirm(self.exact, x, computed, truth)
 
     def truth(self, x: np.ndarray, v: np.ndarray) -> Any:
         """Exact outputs at x; where the program is undefined and the computed output is no number, limits."""

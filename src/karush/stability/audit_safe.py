@@ -8,6 +8,8 @@ with a lower bound of C from enclosures of the derivatives: ``C >= Î£_i least |â
 does not hold are halved. The word is *calibrated*: intervals and rounding errors are those measured of XLA's functions.
 """
 
+from collections.abc import Callable
+from itertools import product
 from typing import Any, NamedTuple
 
 import jax
@@ -39,6 +41,10 @@ STEEP = 4.0
 """ratio of the ends from which a piece is halved at their geometric mean"""
 TOWARDS_ZERO = 64.0
 """a piece from 0 is cut at this part of its length"""
+FEW = 16.0
+"""units of u: pieces narrower than this are taken as single points"""
+POINTS = 400
+"""points that a proof may decide by their exact values"""
 
 
 class Pieces(NamedTuple):
@@ -48,18 +54,32 @@ class Pieces(NamedTuple):
     hi: np.ndarray
 
 
-def proved_safe(straight: Any, lower: np.ndarray, upper: np.ndarray, effort: float) -> tuple[bool, str]:
-    """Whether the straight program is safe on the box, and why, or why that is not known."""
+def proved_safe(
+    straight: Any,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    effort: float,
+    sound_at: Callable[[np.ndarray], bool],
+    moving: np.ndarray,
+) -> tuple[bool, str]:
+    """Whether the straight program is safe on the box, and why, or why that is not known.
+
+    ``sound_at(x)`` decides a single point by its exact value: for pieces that are but a few floats. ``moving`` says which inputs it pays to halve along (n,).
+    """
     if label() != "calibrated":
-        return False, "no defect was found; rounding errors were not measured on this build of JAX, so nothing is claimed"
+        return (
+            False,
+            "no defect was found; rounding errors were not measured on this build of JAX, so nothing is claimed",
+        )
     form, n = format_of(lower.dtype), lower.size
     m = int(np.prod(straight.out_avals[0].shape))
     try:
         first = _compiled(straight, form, n, conditioned=False)
-        left, count = _halved_until(first, Pieces(lower[None].astype(float), upper[None].astype(float)), form, effort / 8)
+        start = Pieces(lower[None].astype(float), upper[None].astype(float))
+        left, count = _halved_until(Halving(first, form, 0, None, lower.dtype, moving), start, effort / 8)
         if left is not None and n * m <= MOST_DERIVATIVES and effort > 0.0:
             second = _compiled(straight, form, n, conditioned=True)
-            left, more = _halved_until(second, Pieces(lower[None].astype(float), upper[None].astype(float)), form, effort)
+            left, more = _halved_until(Halving(second, form, POINTS, sound_at, lower.dtype, moving), start, effort)
             count += more
     except TraceError as error:
         return False, f"no defect was found; {error}"
@@ -80,12 +100,12 @@ def _compiled(straight: Any, form: Format, n: int, *, conditioned: bool) -> Any:
     def safe(lo: Any, hi: Any) -> Any:
         zero = jnp.zeros(n)
         box = enter(lo, hi)
-        values: dict[int, Value] = {program.inputs[0]: Value(box, zero, zero, zero, box.lo >= 0.0)}
+        values: dict[int, Value] = {program.inputs[0]: Value(box, zero, zero, zero, box.lo >= 0.0, zero == 0.0)}
         for slot, constant in program.constants.items():
             item = lift(constant)
             if isinstance(item, Interval):
                 none = jnp.zeros(jnp.shape(item.lo))
-                values[slot] = Value(item, none, none, none, item.lo >= 0.0)
+                values[slot] = Value(item, none, none, none, item.lo >= 0.0, none == 0.0)
             else:
                 values[slot] = Value(item)
         for step in program.steps:
@@ -120,7 +140,9 @@ def _small(form: Format, y: Value, change: Any) -> Any:
     # Nothing but subnormal numbers, of which nothing is asked; and exact results.
     fine = fine | (high < form.tiny) | ((y.r == 0.0) & (y.before == 0.0))
     ok = jnp.ones(jnp.shape(e.lo), bool) if e.ok is None else e.ok
-    return ok & fine & jnp.isfinite(e.lo) & jnp.isfinite(e.hi)
+    # An exact value that does not fit into the dtype may be computed as anything.
+    beyond = (e.lo > form.largest) | (e.hi < -form.largest)
+    return ok & (beyond | (fine & y.fine & jnp.isfinite(e.lo) & jnp.isfinite(e.hi)))
 
 
 def _power_of_two(size: Any) -> Any:
@@ -129,26 +151,67 @@ def _power_of_two(size: Any) -> Any:
     return lax.bitcast_convert_type(bits & jnp.asarray(0x7FF0_0000_0000_0000, jnp.uint64), jnp.float64)
 
 
-def _halved_until(safe: Any, start: Pieces, form: Format, effort: float) -> tuple[Pieces | None, int]:
+class Halving(NamedTuple):
+    """How pieces are decided."""
+
+    safe: Any
+    """compiled"""
+    form: Format
+    points: int
+    """single points that may be looked at"""
+    sound_at: Callable[[np.ndarray], bool] | None
+    dtype: Any
+    moving: np.ndarray
+
+
+def _halved_until(how: Halving, start: Pieces, effort: float) -> tuple[Pieces | None, int]:
     """Halve what is not safe until nothing is left (None) or the budget is spent (a rest), and the pieces looked at."""
-    waiting, count, depth = start, 0, 0
+    waiting, count, depth, points = start, 0, 0, 0
     while len(waiting.lo):
         now = Pieces(waiting.lo[-PIECES:], waiting.hi[-PIECES:])
         later = Pieces(waiting.lo[:-PIECES], waiting.hi[:-PIECES])
-        good = _asked(safe, now)
+        good = _asked(how.safe, now)
         count += len(good)
         bad = Pieces(now.lo[~good], now.hi[~good])
         if len(bad.lo) and count >= BUDGET * effort:
             return bad, count
+        waiting = later
         if len(bad.lo):
-            halves, stuck = _halves(bad, form, depth)
-            if stuck is not None:
-                return stuck, count
-            waiting = Pieces(np.concatenate([later.lo, halves.lo]), np.concatenate([later.hi, halves.hi]))
-        else:
-            waiting = later
+            bad, few = _few_floats(bad, how.form, how.moving)
+            for lo, hi in zip(*few, strict=True):
+                # A piece that is wide in an input without effect is no point.
+                small = bool(how.moving.all()) and how.sound_at is not None
+                inside = _floats_between(lo, hi, how.dtype) if small else []
+                points += len(inside)
+                if how.sound_at is None or not inside or points > how.points or not all(map(how.sound_at, inside)):
+                    return Pieces(lo[None], hi[None]), count
+            if len(bad.lo):
+                halves = _halves(bad, how.form, depth, how.moving)
+                waiting = Pieces(np.concatenate([later.lo, halves.lo]), np.concatenate([later.hi, halves.hi]))
         depth += 1
     return None, count
+
+
+def _few_floats(pieces: Pieces, form: Format, moving: np.ndarray) -> tuple[Pieces, Pieces]:
+    """Pieces that can be halved, and pieces of at most a few floats along every coordinate."""
+    lo, hi = pieces
+    outer = np.maximum(np.abs(lo), np.abs(hi))
+    few = np.all((hi - lo <= FEW * form.u * outer) | (outer <= form.tiny) | ~moving, axis=1)
+    return Pieces(lo[~few], hi[~few]), Pieces(lo[few], hi[few])
+
+
+def _floats_between(lo: np.ndarray, hi: np.ndarray, dtype: Any) -> list[np.ndarray]:
+    """The floats of the dtype in a small piece; without the subnormal ones."""
+    columns = []
+    for a, b in zip(lo, hi, strict=True):
+        column, at = [], dtype.type(a)
+        at = at if float(at) >= a else np.nextafter(at, dtype.type(np.inf))
+        while float(at) <= b:
+            column.append(at)
+            tiny = np.finfo(dtype).tiny
+            at = tiny if at == 0 else dtype.type(0) if at == -tiny else np.nextafter(at, dtype.type(np.inf))
+        columns.append(column)
+    return [np.array(point, dtype) for point in product(*columns)]
 
 
 def _asked(safe: Any, pieces: Pieces) -> np.ndarray:
@@ -159,8 +222,8 @@ def _asked(safe: Any, pieces: Pieces) -> np.ndarray:
         return np.asarray(safe(*padded))[:count]
 
 
-def _halves(pieces: Pieces, form: Format, depth: int) -> tuple[Pieces, Pieces | None]:
-    """Both halves of each piece along the coordinate that is widest for its size; and one that cannot be halved."""
+def _halves(pieces: Pieces, form: Format, depth: int, moving: np.ndarray) -> Pieces:
+    """Both halves of each piece along the coordinate that is widest for its size."""
     lo, hi = pieces
     rows = np.arange(len(lo))
     same = lo * hi > 0.0
@@ -169,28 +232,23 @@ def _halves(pieces: Pieces, form: Format, depth: int) -> tuple[Pieces, Pieces | 
         octaves = np.where(same, np.log2(outer / inner), TOWARDS_ZERO)
         # Octaves where a piece spans many, else its width: exponentials feel the one, products the other.
         wide = np.where(octaves > 1.0, octaves, hi - lo) if depth % 2 else np.maximum(octaves, hi - lo)
-    wide = np.where(hi - lo > 4.0 * form.u * outer, wide, 0.0)
-    # Between 0 and the least normal number there is nothing: the piece falls into its two ends.
-    two_points = (outer <= form.tiny) & (hi > lo)
-    wide = np.where(two_points, TOWARDS_ZERO, wide)
+    wide = np.where((hi - lo <= FEW * form.u * outer) | (outer <= form.tiny) | ~moving, -1.0, wide)
     axis = np.argmax(wide, axis=1)
-    if not np.all(wide[rows, axis] > 0.0):
-        k = int(np.argmin(wide[rows, axis]))
-        return pieces, Pieces(lo[k : k + 1], hi[k : k + 1])
     a, b = lo[rows, axis], hi[rows, axis]
     with np.errstate(all="ignore"):
         geometric = np.sign(a) * np.sqrt(np.abs(a)) * np.sqrt(np.abs(b))
         steep = (a * b > 0.0) & (outer[rows, axis] > STEEP * inner[rows, axis])
     middle = np.where(steep, geometric, 0.5 * a + 0.5 * b)
     middle = np.where(a * b < 0.0, 0.0, middle)
-    middle = np.where((a == 0.0) & (b > 0.0), b / TOWARDS_ZERO, np.where((b == 0.0) & (a < 0.0), a / TOWARDS_ZERO, middle))
+    middle = np.where(
+        (a == 0.0) & (b > 0.0), b / TOWARDS_ZERO, np.where((b == 0.0) & (a < 0.0), a / TOWARDS_ZERO, middle)
+    )
     # Below the least normal number there is only 0.
     middle = np.where(np.abs(middle) < form.tiny, np.where(a * b < 0.0, 0.0, np.sign(a + b) * form.tiny), middle)
     middle = np.clip(middle, a, b)
     left, right = hi.copy(), lo.copy()
-    ends = two_points[rows, axis]
-    left[rows, axis], right[rows, axis] = np.where(ends, a, middle), np.where(ends, b, middle)
-    return Pieces(np.concatenate([lo, right]), np.concatenate([left, hi])), None
+    left[rows, axis], right[rows, axis] = middle, middle
+    return Pieces(np.concatenate([lo, right]), np.concatenate([left, hi]))
 
 
 __all__ = ["proved_safe"]

@@ -6,9 +6,9 @@
 
 Each value carries an interval of e, and r and t. An operation adds its own rounding, ``k u`` of the result with u the
 unit roundoff of the user's dtype and k measured per function (`karush.stability.error_margins`), and what flushing a
-subnormal result loses. `Interval.ok` of e also says that nothing overflows and that every computed operand lies inside
-its domain. Float comparisons agree with exact ones where the widened operands do not overlap; elsewhere the two
-branches are joined, and their distance is an error.
+subnormal result loses. `Value.fine` says that nothing overflows and that every computed operand lies inside its domain;
+`Interval.ok` says whether the exact function is defined. Float comparisons agree with exact ones where the widened
+operands do not overlap; elsewhere the two branches are joined, and their distance is an error.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,6 +44,8 @@ class Value(NamedTuple):
     """t without what flushing this very result may lose: of an output whose exact value is normal nothing is flushed"""
     positive: Any = False
     """whether the computed number is certainly not negative"""
+    fine: Any = True
+    """whether the computation goes well: nothing overflows, no computed operand leaves its domain"""
     same: Any = True
     """of an answer: whether the computed one is the exact one, even where the interval cannot tell which"""
 
@@ -76,44 +78,57 @@ def widened(v: Value) -> Interval:
     return Interval(jnp.where(v.positive & (e.lo >= 0.0), jnp.maximum(lo, 0.0), lo), hi, e.ok)
 
 
-def own(form: Format, k: float, r: Any, t: Any) -> Bounds:
-    """Bounds after the operation's own rounding of k u and flush."""
-    return (1.0 + r) * (1.0 + k * form.u) - 1.0, t * (1.0 + k * form.u) + form.tiny, t * (1.0 + k * form.u)
+def own(form: Format, k: Any, r: Any, t: Any, e: Interval | None = None) -> Bounds:
+    """Bounds after the operation's own rounding of k u and flush; nothing is flushed of results that are all normal."""
+    r, t = (1.0 + r) * (1.0 + k * form.u) - 1.0, t * (1.0 + k * form.u)
+    flush = form.tiny
+    if e is not None:
+        normal = least(e) * (1.0 - jnp.minimum(r, 1.0)) - t >= form.tiny * (1.0 + 64.0 * form.u)
+        flush = jnp.where(normal, 0.0, form.tiny)
+    return r, t + flush, t
 
 
 def better(e: Interval, first: Bounds, second: Bounds) -> Bounds:
     """The first bounds where they are relative ones of use, else the second."""
-    use = (first[0] < MEANT) & (first[0] * most(e) + first[1] <= SLACK * (second[0] * most(e) + second[1]))
+    slack = jnp.where(most(e) > 2.0 * least(e), SLACK, 1.0)
+    use = (first[0] < MEANT) & (first[0] * most(e) + first[1] <= slack * (second[0] * most(e) + second[1]))
     return tuple(jnp.where(use, a, b) for a, b in zip(first, second, strict=True))  # type: ignore[return-value]
 
 
 MEANT = 0.25
 """relative errors below this are of use"""
 SLACK = 4.0
-"""a relative bound is worth this factor at the largest member: it is better at all small ones"""
+"""a relative bound is worth this factor at the largest member of a wide interval: it is better at all small ones"""
 
 
 def add(form: Format, a: Value, b: Value, e: Interval, sign: float = 1.0) -> Bounds:
     """Sum or difference."""
-    loose = own(form, 1.0, jnp.zeros_like(e.lo), error(a) + error(b))
+    loose = own(form, 1.0, jnp.zeros_like(e.lo), error(a) + error(b), e)
     other_lo, other_hi = (b.exact.lo, b.exact.hi) if sign > 0.0 else (-b.exact.hi, -b.exact.lo)
     agree = ((a.exact.lo >= 0.0) & (other_lo >= 0.0)) | ((a.exact.hi <= 0.0) & (other_hi <= 0.0))
-    tight = own(form, 1.0, jnp.where(agree, jnp.maximum(a.r, b.r), jnp.inf), a.t + b.t)
+    tight = own(form, 1.0, jnp.where(agree, jnp.maximum(a.r, b.r), jnp.inf), a.t + b.t, e)
     return better(e, tight, loose)
 
 
-def mul(form: Format, a: Value, b: Value, k: float = 1.0) -> Bounds:
+def is_power_of_two(e: Interval) -> Any:
+    """Whether an interval is one power of two, by which floats are multiplied exactly."""
+    bits = lax.bitcast_convert_type(jnp.asarray(e.lo, jnp.float64), jnp.uint64)
+    return (e.lo == e.hi) & ((bits & jnp.asarray(0x000F_FFFF_FFFF_FFFF, jnp.uint64)) == jnp.uint64(0)) & (e.lo != 0.0)
+
+
+def mul(form: Format, a: Value, b: Value, e: Interval) -> Bounds:
     """Product."""
+    k = jnp.where(is_power_of_two(a.exact) | is_power_of_two(b.exact), 0.0, 1.0)
     size_a, size_b = most(a.exact), most(b.exact)
     t = a.t * (size_b * (1.0 + b.r) + b.t) + b.t * size_a * (1.0 + a.r)
-    return own(form, k, (1.0 + a.r) * (1.0 + b.r) - 1.0, t)
+    return own(form, k, (1.0 + a.r) * (1.0 + b.r) - 1.0, t, e)
 
 
 DIVISION = 3.0
 """units of u: XLA may multiply by the rounded 1/b"""
 
 
-def div(form: Format, a: Value, b: Value) -> tuple[Bounds, Any]:
+def div(form: Format, a: Value, b: Value, e: Interval) -> tuple[Bounds, Any]:
     """Quotient, and where it is defined: b is no 0, and 1/b is not flushed."""
     wide = widened(b)
     size = least(wide)
@@ -123,7 +138,8 @@ def div(form: Format, a: Value, b: Value) -> tuple[Bounds, Any]:
     part = jnp.minimum(b.r, MEANT)
     r = jnp.where(b.r < MEANT, (1.0 + a.r) / (1.0 - part) - 1.0, jnp.inf)
     t = a.t / safe + ratio * (1.0 + a.r) * b.t / safe
-    return own(form, DIVISION, r, t), ok
+    k = jnp.where(is_power_of_two(b.exact), 0.0, DIVISION)
+    return own(form, k, r, t, e), ok
 
 
 def total(form: Format, a: Value, e: Interval, axes: Sequence[int], count: float) -> Bounds:
@@ -150,7 +166,12 @@ def contract(form: Format, step: Step, a: Value, b: Value, e: Interval, count: f
 
     size_a, size_b, err_a, err_b = most(a.exact), most(b.exact), error(a), error(b)
     slack = (count + 1.0) * form.u
-    t = dot(size_a, err_b) + dot(err_a, size_b + err_b) + slack * dot(size_a + err_a, size_b + err_b) + count * form.tiny
+    t = (
+        dot(size_a, err_b)
+        + dot(err_a, size_b + err_b)
+        + slack * dot(size_a + err_a, size_b + err_b)
+        + count * form.tiny
+    )
     loose = (jnp.zeros_like(e.lo), t, t)
     agree = jnp.all(a.exact.lo >= 0.0) & jnp.all(b.exact.lo >= 0.0)
     r = jnp.where(agree, (1.0 + jnp.max(a.r)) * (1.0 + jnp.max(b.r)) * (1.0 + slack) - 1.0, jnp.inf)
@@ -167,7 +188,7 @@ def whole_power(form: Format, a: Value, y: int) -> Bounds:
     return r, t + 2.0 * form.tiny, t + (form.tiny if y > 2 else 0.0)
 
 
-def power(form: Format, a: Value, b: Value) -> tuple[Bounds, Any]:
+def power(form: Format, a: Value, b: Value, e: Interval) -> tuple[Bounds, Any]:
     """``a^b = exp(b log a)`` of a positive a."""
     wide = widened(a)
     lo = jnp.where(wide.lo > 0.0, wide.lo, 1.0)
@@ -175,7 +196,7 @@ def power(form: Format, a: Value, b: Value) -> tuple[Bounds, Any]:
     shift = -jnp.log1p(-jnp.minimum(relative, MEANT)) * (most(b.exact) + error(b))
     logs = jnp.maximum(jnp.abs(jnp.log(lo)), jnp.abs(jnp.log(jnp.maximum(wide.hi, lo))))
     r = jnp.where(relative < MEANT, jnp.expm1(shift + logs * error(b)), jnp.inf)
-    return own(form, form.margins["pow"], r, jnp.zeros_like(r)), wide.lo > 0.0
+    return own(form, form.margins["pow"], r, jnp.zeros_like(r), e), wide.lo > 0.0
 
 
 def product(form: Format, a: Value, axes: Sequence[int], count: float) -> tuple[Bounds, Any]:
@@ -191,8 +212,8 @@ def product(form: Format, a: Value, axes: Sequence[int], count: float) -> tuple[
     return (r, t + flushed + form.tiny, t + flushed), highest < form.largest
 
 
-def moved(step: Step, operands: Values) -> tuple[Any, Any, Any, Any]:
-    """r, t, t before, and sign, of a primitive that moves elements and is steered by integers."""
+def moved(step: Step, operands: Values) -> tuple[Any, ...]:
+    """r, t, t before, sign and fine, of a primitive that moves elements and is steered by integers."""
 
     def run(pick: Callable[[Value], Any]) -> Any:
         parts = [pick(v) if isinstance(v.exact, Interval) else v.exact for v in operands]
@@ -201,15 +222,20 @@ def moved(step: Step, operands: Values) -> tuple[Any, Any, Any, Any]:
     def like(v: Value, part: Any) -> Any:
         return jnp.broadcast_to(jnp.asarray(part, jnp.float64), jnp.shape(v.exact.lo))
 
-    out = [run(lambda v, k=k: like(v, v[k])) for k in (1, 2, 3, 4)]
-    return out[0], out[1], out[2], [item == 1.0 for item in out[3]]
+    out = [run(lambda v, k=k: like(v, v[k])) for k in (1, 2, 3, 4, 5)]
+    return (*out[:3], *[[item == 1.0 for item in part] for part in out[3:]])
 
 
-def chosen(which: Value, cases: Values) -> Bounds:
-    """``select_n``: the branch that is taken; their distance is an error where the two programs may take different ones."""
+def chosen(which: Value, cases: Values) -> tuple[Any, ...]:
+    """``select_n``: r, t, t before, sign and fine of the branch taken.
+
+    The distance of the branches is an error where the exact and the computed program may take different ones.
+    """
     answer = which.exact
+    shape = jnp.shape(cases[0].exact.lo)
+    full = [[jnp.broadcast_to(jnp.asarray(case[k]), shape) for case in cases] for k in range(1, 6)]
     if not isinstance(answer, Truth):
-        return tuple(lax.select_n(answer, *[case[k] for case in cases]) for k in (1, 2, 3))  # type: ignore[return-value]
+        return tuple(lax.select_n(answer, *column) for column in full)
     no, yes = cases
     apart = jnp.maximum(jnp.abs(yes.exact.hi - no.exact.lo), jnp.abs(no.exact.hi - yes.exact.lo))
     open_ = answer.can_be_true & answer.can_be_false & ~jnp.asarray(which.same)
@@ -218,7 +244,10 @@ def chosen(which: Value, cases: Values) -> Bounds:
     def pick(k: int) -> Any:
         return jnp.maximum(jnp.where(answer.can_be_false, no[k], 0.0), jnp.where(answer.can_be_true, yes[k], 0.0))
 
-    return pick(1), pick(2) + extra, pick(3) + extra
+    def hold(k: int) -> Any:
+        return (full[k - 1][0] | ~answer.can_be_false) & (full[k - 1][1] | ~answer.can_be_true)
+
+    return pick(1), pick(2) + extra, pick(3) + extra, hold(4), hold(5) & (which.fine | ~open_)
 
 
 __all__ = [

@@ -9,11 +9,11 @@ import numpy as np
 from karush.arithmetic.interval import RULES as INTERVALS
 from karush.arithmetic.interval_arrays import MOVING
 from karush.arithmetic.interval_logic import COMPARISONS
-from karush.arithmetic.interval_numbers import Interval, Truth, both
+from karush.arithmetic.interval_numbers import Interval, Truth
 from karush.jaxprs.walk import Step, missing_rule
 from karush.stability import error_bounds as bounds
 from karush.stability.error_bounds import MEANT, Bounds, Format, Value, Values, error, least, most, own, widened
-from karush.stability.error_margins import PASSES
+from karush.stability.error_margins import FAR, NEAR_EXPONENT, PASSES
 
 Rule = Callable[[Format, Step, Values, Interval], tuple[Bounds, Any]]
 """``rule(format, step, operands, enclosure of the result) -> bounds, and where all operands are in the domain``"""
@@ -27,10 +27,10 @@ def passed(name: str) -> Rule:
         (x,) = operands
         wide, k = widened(x), form.margins[name]
         slope, factor = how.slope(wide), how.factor(wide)
-        loose = own(form, k, jnp.zeros_like(e.lo), _times(slope, error(x)))
+        loose = own(form, k, jnp.zeros_like(e.lo), _times(slope, error(x)), e)
         grown = _times(factor, -jnp.log1p(-jnp.minimum(x.r, MEANT)))
         r = jnp.where(x.r < MEANT, jnp.expm1(grown), jnp.inf)
-        tight = own(form, k, r, _times(slope, x.t))
+        tight = own(form, k, r, _times(slope, x.t), e)
         return bounds.better(e, tight, loose), how.inside(wide)
 
     return rule
@@ -46,7 +46,9 @@ def exponential(name: str, scale: float = 1.0) -> Rule:
 
     def rule(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
         r = jnp.expm1(scale * error(operands[0]))
-        return own(form, form.margins[name], r, jnp.zeros_like(r)), True
+        near = most(widened(operands[0])) <= NEAR_EXPONENT
+        k = jnp.where(near, form.margins[name], form.margins[FAR]) if name == "exp" else form.margins[name]
+        return own(form, k, r, jnp.zeros_like(r), e), True
 
     return rule
 
@@ -116,7 +118,7 @@ def staircase(name: str) -> Rule:
 
 def quotient(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
     """``a / b``."""
-    return bounds.div(form, *operands)
+    return bounds.div(form, *operands, e)
 
 
 def integer_power(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
@@ -131,7 +133,7 @@ def integer_power(form: Format, step: Step, operands: Values, e: Interval) -> tu
     size = most(x.exact) ** -y
     base = Interval(least(x.exact) ** -y, size)
     one = Value(Interval(jnp.ones_like(size), jnp.ones_like(size)), *[jnp.zeros_like(size)] * 3)
-    return bounds.div(form, one, Value(base, r, t, t, True))
+    return bounds.div(form, one, Value(base, r, t, t, True), e)
 
 
 def by_size(count_of: Callable[[Step], float], rule: Callable[..., Any]) -> Rule:
@@ -160,14 +162,18 @@ RULES: dict[str, Rule] = {
     "add": lambda form, step, v, e: (bounds.add(form, v[0], v[1], e), True),
     "add_any": lambda form, step, v, e: (bounds.add(form, v[0], v[1], e), True),
     "sub": lambda form, step, v, e: (bounds.add(form, v[0], v[1], e, -1.0), True),
-    "mul": lambda form, step, v, e: (bounds.mul(form, v[0], v[1]), True),
-    "square": lambda form, step, v, e: (bounds.mul(form, v[0], v[0]), True),
+    "mul": lambda form, step, v, e: (bounds.mul(form, v[0], v[1], e), True),
+    "square": lambda form, step, v, e: (bounds.mul(form, v[0], v[0], e), True),
     "div": quotient,
     "integer_pow": integer_power,
-    "pow": lambda form, step, v, e: bounds.power(form, v[0], v[1]),
-    "reduce_sum": by_size(_reduced, lambda form, step, v, e, n: (bounds.total(form, v[0], e, step.params["axes"], n), True)),
+    "pow": lambda form, step, v, e: bounds.power(form, v[0], v[1], e),
+    "reduce_sum": by_size(
+        _reduced, lambda form, step, v, e, n: (bounds.total(form, v[0], e, step.params["axes"], n), True)
+    ),
     "reduce_prod": by_size(_reduced, lambda form, step, v, e, n: bounds.product(form, v[0], step.params["axes"], n)),
-    "dot_general": by_size(_contracted, lambda form, step, v, e, n: (bounds.contract(form, step, v[0], v[1], e, n), True)),
+    "dot_general": by_size(
+        _contracted, lambda form, step, v, e, n: (bounds.contract(form, step, v[0], v[1], e, n), True)
+    ),
 }
 """primitive -> rule"""
 
@@ -197,33 +203,37 @@ def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
         same = jnp.asarray(True)
         for v in operands:
             same = same & (v.r == 0.0) & (v.t == 0.0)
-        return [Value(answer, same=same)]
+        return [Value(answer, same=same, fine=operands[0].fine & operands[1].fine)]
     exact = INTERVALS[name](step, *[v.exact for v in operands])
     if not any(isinstance(item, Interval) for item in exact):
-        return [Value(item, same=_same(operands, item)) for item in exact]
+        fine = _all_fine(operands, _shape(exact[0]))
+        return [Value(item, same=_same(operands, item), fine=fine) for item in exact]
     if name == "convert_element_type":
         (x,) = operands
         if isinstance(x.exact, Interval):
             return [x._replace(exact=exact[0])]
         return [_number(exact[0], jnp.where(_same(operands, exact[0]), 0.0, exact[0].hi - exact[0].lo))]
     if name == "select_n":
-        r, t, before = bounds.chosen(operands[0], operands[1:])
-        positive = operands[1].positive & operands[2].positive
-        return [Value(exact[0], r, t, before, positive)]
+        return [Value(exact[0], *bounds.chosen(operands[0], operands[1:]))]
     if name in MOVING or name == "gather":
-        r, t, before, positive = bounds.moved(step, operands)
-        return [Value(*parts) for parts in zip(exact, r, t, before, positive, strict=True)]
+        return [Value(*parts) for parts in zip(exact, *bounds.moved(step, operands), strict=True)]
     if name == "iota" or name not in RULES:
         if name not in RULES and any(isinstance(v.exact, Interval) for v in operands):
             raise missing_rule(step)
         return [_number(item, 0.0) for item in exact]
     (e,) = exact
     (r, t, before), inside = RULES[name](form, step, operands, e)
-    fits = most(e) * (1.0 + r) + t < form.largest
     shape = jnp.shape(e.lo)
-    positive = _positive(step, operands)
-    out = Value(e._replace(ok=both(e.ok, jnp.broadcast_to(fits & inside, shape))), r, t, before)
-    return [Value(out.exact, *[jnp.broadcast_to(part, shape) for part in (r, t, before, positive)])]
+    fine = (most(e) * (1.0 + r) + t < form.largest) & inside & _all_fine(operands, shape)
+    return [Value(e, *[jnp.broadcast_to(part, shape) for part in (r, t, before, _positive(step, operands), fine)])]
+
+
+def _all_fine(operands: Sequence[Value], shape: tuple[int, ...]) -> Any:
+    """Whether all operands are fine: element by element where the shapes agree."""
+    fine = jnp.asarray(True)
+    for v in operands:
+        fine = fine & (v.fine if jnp.shape(v.fine) in ((), shape) else jnp.all(v.fine))
+    return fine
 
 
 def _number(e: Interval, t: Any) -> Value:
@@ -233,11 +243,15 @@ def _number(e: Interval, t: Any) -> Value:
 
 def _same(operands: Sequence[Value], like: Any) -> Any:
     """Whether the computed answers are the exact ones."""
-    like = like.lo if isinstance(like, Interval) else like.can_be_true if isinstance(like, Truth) else like
     same = jnp.asarray(True)
     for v in operands:
         same = same & jnp.all(jnp.asarray(v.same))
-    return jnp.broadcast_to(same, jnp.shape(like))
+    return jnp.broadcast_to(same, _shape(like))
+
+
+def _shape(like: Any) -> tuple[int, ...]:
+    like = like.lo if isinstance(like, Interval) else like.can_be_true if isinstance(like, Truth) else like
+    return jnp.shape(like)
 
 
 def _positive(step: Step, operands: Sequence[Value]) -> Any:
