@@ -50,6 +50,10 @@ FORMATS = {
 }
 
 
+SPARE = 4
+"""bits: flushed partial products err by a few of the smallest normal numbers"""
+
+
 def format_of(x: Any) -> Format:
     """Format of an array's dtype."""
     return FORMATS[np.dtype(x.dtype).name]
@@ -119,12 +123,15 @@ def split(a: Any) -> tuple[Any, Any]:
 def two_product(a: Any, b: Any) -> Twofold:
     """``a b`` exactly, where neither the product nor its last digits leave the range of the dtype."""
     p = a * b
+    least = jnp.finfo(p.dtype).tiny
     # A choice between: fused into ``s - p`` the product would not be the rounded one that e belongs to.
-    p = jnp.where(jnp.abs(p) < jnp.finfo(p.dtype).tiny, jnp.zeros_like(p), p)
+    p = jnp.where(jnp.abs(p) < least, jnp.zeros_like(p), p)
     a1, a2 = split(a)
     b1, b2 = split(b)
     e = ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2
-    return Twofold(p, e)
+    # Below, partial products are flushed to 0 and e would be their trace.
+    whole = jnp.abs(p) >= least * 2.0 ** (format_of(p).digits + SPARE)
+    return Twofold(p, jnp.where(whole, e, jnp.zeros_like(e)))
 
 
 def finished(value: Twofold, plain: Any) -> Twofold:
