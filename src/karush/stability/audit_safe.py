@@ -64,7 +64,8 @@ def proved_safe(
 ) -> tuple[bool, str]:
     """Whether the straight program is safe on the box, and why, or why that is not known.
 
-    ``sound_at(x)`` decides a single point by its exact value: for pieces that are but a few floats. ``moving`` says which inputs it pays to halve along (n,).
+    ``sound_at(x)`` decides a single point by its exact value: for pieces that are but a few floats.
+    ``moving`` says which inputs it pays to halve along (n,).
     """
     if label() != "calibrated":
         return (
