@@ -11,11 +11,12 @@ from jax.scipy.special import erf
 
 import karush
 from karush.arithmetic.ball import BallProgram, Undecided
-from karush.core.errors import FileError
+from karush.core.errors import FileError, ProblemError, TraceError
 from karush.core.precision import float64
 from karush.problem.flat import flatten
 from karush.proofs.functions import Functions, fingerprint
-from karush.proofs.proof_file import digest
+from karush.proofs.proof import at_least, at_most
+from karush.proofs.proof_file import ALONE, digest
 from karush.proofs.recheck import read_proof, recheck
 
 
@@ -69,7 +70,7 @@ def test_at_a_vertex_no_radius_of_uniqueness_is_claimed():
 @pytest.mark.parametrize(
     ("part", "key", "value"),
     [
-        ("claims", "only KKT point", {"lower": [-9.0, -9.0], "upper": [9.0, 9.0]}),
+        ("claims", ALONE, {"lower": [-9.0, -9.0], "upper": [9.0, 9.0]}),
         ("claims", "theorems", None),
         ("statement", "fingerprint", None),
     ],
@@ -165,3 +166,32 @@ def test_an_exact_vertex_is_proved_whose_multipliers_are_no_binary_numbers():
     proof = karush.prove(problem, [1.0, 1.0])
     assert "global minimum" in proof
     assert proof.multipliers["line"].lower <= 2 / 3 <= proof.multipliers["line"].upper
+
+
+@pytest.mark.parametrize(("value", "digits"), [(1.0001e-30, 3), (9.999e-5, 2), (0.1, 2), (123.4, 3), (1e300, 3)])
+def test_printed_bounds_are_rounded_outward_and_no_further_than_their_last_digit(value, digits):
+    low, high = float(at_most(value, digits)), float(at_least(value, digits))
+    assert low <= value <= high
+    assert high - low <= 10.0 ** (2 - digits) * value
+
+
+def test_an_x_that_is_no_point_is_refused_by_the_name_of_its_entry():
+    problem = karush.Problem(lambda x: x["a"] ** 2 + jnp.sum(x["b"] ** 2), {"a": 1.0, "b": np.ones(2)})
+    with pytest.raises(ProblemError, match=r"x at b\[1\] is nan"):
+        karush.prove(problem, {"a": 0.0, "b": np.array([0.0, np.nan])})
+
+
+def test_a_loop_without_reverse_mode_is_refused_by_the_line_of_the_user():
+    def objective(x):
+        return jax.lax.while_loop(lambda c: c[0] < 5, lambda c: (c[0] + 1, 0.5 * c[1] + x[0] ** 2), (0, x[0]))[1]
+
+    with pytest.raises(TraceError, match=r"while loop at .*test_false_theorems.py:\d+ in objective"):
+        karush.prove(karush.Problem(objective, [0.3]), [0.0])
+
+
+def test_a_while_loop_that_no_derivative_passes_through_is_no_obstacle():
+    def objective(x):
+        turns = jax.lax.while_loop(lambda k: k < 5, lambda k: k + 1, 0)
+        return (x[0] - 1.0) ** 2 + turns
+
+    assert "strict minimum" in karush.prove(karush.Problem(objective, [0.3]), [1.0])

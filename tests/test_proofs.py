@@ -255,7 +255,7 @@ def test_a_stored_proof_is_checked_again_and_an_edited_one_refused(tmp_path):
         ('"strict minimum"', '"global minimum"', "'claims'"),
         ('"sum"', '"cum"', "'statement'"),
         ('"exact": false', '"exact": true', "'witness'"),
-        ("karush-proof/1", "karush-proof/0", "schema"),
+        ("karush-proof/2", "karush-proof/0", "schema"),
         ('"claims"', '"other"', "'claims'"),
     ):
         path.write_text(text.replace(old, new))

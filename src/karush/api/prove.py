@@ -7,7 +7,7 @@ import numpy as np
 
 from karush.api.prepared import Prepared, flat_multipliers
 from karush.arithmetic.ball import DEFAULT_PRECISION
-from karush.core.errors import OptionError
+from karush.core.errors import OptionError, ProblemError
 from karush.problem.problem import Problem
 from karush.proofs.functions import Functions
 from karush.proofs.proof import Proof
@@ -67,12 +67,21 @@ def prove(
         y, z = (x.y_flat, x.z_flat) if multipliers is None else (y, z)
     else:
         at = flat.door.ravel(x, "x")
+    _require_finite(at, flat.variable_names)
     certificate = parts.judged(at, y, z, TOLERANCE)
     estimated = certificate.multipliers
     found = estimated if y is None or multipliers is None else (y, estimated[1] if z is None else z)
     rows = parts.evaluator(flat.projected(at), np.zeros(flat.m)).rows
     more: dict[str, Any] = {"given": multipliers is not None, "time_limit": time_limit, "name": parts.problem.name}
     return prove_flat(Functions(flat, precision), at, found, rows, parts.scales, **more)
+
+
+def _require_finite(x: np.ndarray, names: tuple[str, ...]) -> None:
+    """Refuse an x (n,) that is no point."""
+    wild = np.flatnonzero(~np.isfinite(x))
+    if wild.size:
+        first = int(wild[0])
+        raise ProblemError(f"x at {names[first]} is {x[first]}; a proof is about a point: give finite numbers")
 
 
 def _require_sensible(precision: int, time_limit: float | None) -> None:

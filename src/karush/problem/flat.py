@@ -11,6 +11,7 @@ from karush.core.errors import ProblemError, TraceError
 from karush.core.precision import as_float64, float64, require_float64
 from karush.core.pytrees import Door, open_door, ravel_traced
 from karush.jaxprs.function import call_user
+from karush.jaxprs.reverse import require_reversible
 from karush.problem.bounds import read_bounds
 from karush.problem.constraints import Constraint
 from karush.problem.problem import Problem
@@ -146,6 +147,7 @@ def flatten(problem: Problem) -> FlatProblem:
         leaves, treedef = jax.tree.flatten(params)
         closed_jaxpr = jax.make_jaxpr(lambda x, *p: program(x, treedef.unflatten(p)))(x0, *leaves)
     require_float64(closed_jaxpr, "the objective or a constraint")
+    require_reversible(closed_jaxpr)
     shapes = program.shapes
     sizes = [int(np.prod(shape)) for shape in shapes]
     limits = [_limits(c, label, shape) for c, label, shape in zip(constraints, labels, shapes, strict=True)]

@@ -1,12 +1,13 @@
 """`Proof`: what was proved about a point, and what it rests on."""
 
+import math
 from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, ROUND_UP, Context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from karush.core.table import number
 from karush.proofs.proof_file import write
 
 TRUSTED = (
@@ -16,6 +17,8 @@ TRUSTED = (
     "Python, NumPy's moving of array elements, and the machine",
 )
 """What every proof rests on and does not prove."""
+PRINTED = 3
+"""digits of a printed radius"""
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,9 @@ class Proof:
             lines += [
                 f"  proved       {', '.join(self.theorems)}",
                 f"  value        {_both(self.value)}",
-                f"  radius       {number(self.radius, 3)} relative; unique within {number(self.uniqueness_radius, 3)} "
+                f"  radius       {at_least(self.radius)} relative; unique within {at_most(self.uniqueness_radius)} "
                 "among points with these active limits",
-                f"  distance     {number(self.distance, 3)} relative, from the given x to the box",
+                f"  distance     {at_least(self.distance)} relative, from the given x to the box",
                 f"  active       {', '.join(self.active) or 'none'}",
             ]
             lines += [f"  dropped      {name}: {why}" for name, why in self.dropped]
@@ -104,8 +107,24 @@ class Proof:
         return "\n".join(lines)
 
 
+def at_least(value: float, digits: int = PRINTED) -> str:
+    """A decimal number that is not below `value`: what is printed of a bound from above is part of the theorem."""
+    return _rounded(value, digits, ROUND_UP)
+
+
+def at_most(value: float, digits: int = PRINTED) -> str:
+    """A decimal number that is not above `value`."""
+    return _rounded(value, digits, ROUND_DOWN)
+
+
+def _rounded(value: float, digits: int, direction: str) -> str:
+    if value == 0.0 or not math.isfinite(value):
+        return f"{value:.0f}"
+    return f"{float(Context(prec=digits, rounding=direction).create_decimal(value)):.{digits}g}"
+
+
 def _both(enclosure: Enclosure) -> str:
     return f"between {enclosure.lower!r} and {enclosure.upper!r}"
 
 
-__all__ = ["TRUSTED", "Enclosure", "Proof"]
+__all__ = ["TRUSTED", "Enclosure", "Proof", "at_least", "at_most"]

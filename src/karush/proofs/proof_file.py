@@ -14,7 +14,9 @@ from karush.proofs.checker import Verified, Witness
 from karush.proofs.functions import Functions, fingerprint
 from karush.proofs.system import ActiveSet, Limit
 
-SCHEMA = "karush-proof/1"
+SCHEMA = "karush-proof/2"
+"""2: what is claimed of a box of x is said with its condition on the multipliers"""
+ALONE = "no other KKT point whose multipliers lie in the wide box"
 OUTSIDE = (
     "The theorems are about the exact real functions of the traced program, its literals read as exact doubles, and "
     "the limits as exact doubles; arithmetic done in NumPy before tracing is outside. All of the minimised objective."
@@ -49,7 +51,7 @@ def claims(verified: Verified) -> dict[str, Any]:
     value = np.array([verified.value], dtype=object)
     parts = {"x": verified.x, "rows' multipliers": verified.y, "bounds' multipliers": verified.z, "value": value}
     if verified.alone is not None:
-        parts["only KKT point"] = verified.alone
+        parts[ALONE] = verified.alone
     return {
         "theorems": list(verified.theorems),
         **{name: {"lower": lowers(part).tolist(), "upper": uppers(part).tolist()} for name, part in parts.items()},
@@ -107,4 +109,4 @@ def write(given: dict[str, Any], path: Path) -> None:
         raise FileError(f"the proof file {path} cannot be written: {error.strerror}; give another path") from error
 
 
-__all__ = ["SCHEMA", "claims", "document", "read_witness", "witness_document", "write"]
+__all__ = ["ALONE", "SCHEMA", "claims", "document", "read_witness", "witness_document", "write"]

@@ -3,7 +3,6 @@
 import math
 import time
 from dataclasses import replace
-from decimal import ROUND_UP, Context
 from functools import partial
 from typing import Any
 
@@ -19,11 +18,15 @@ from karush.proofs import search
 from karush.proofs.checker import GLOBAL_MINIMUM, STRICT_MINIMUM, Verified, Witness, verify
 from karush.proofs.dependent import without_dependent
 from karush.proofs.functions import Functions
-from karush.proofs.proof import Enclosure, Proof
+from karush.proofs.proof import Enclosure, Proof, at_least
 from karush.proofs.proof_file import document
 from karush.proofs.system import ActiveSet, System
 
 BOUNDS = "bounds"
+ROUNDINGS = 2
+"""of a difference, and of its quotient by a size"""
+SAID = 2
+"""digits of the distance in the sentence"""
 
 
 def prove_flat(
@@ -130,31 +133,36 @@ def _near(flat: FlatProblem, x: np.ndarray, given: tuple[np.ndarray, np.ndarray]
 
 
 def relative_distance(x: np.ndarray, box: np.ndarray) -> float:
-    """Largest ``|x_i − box_i| / max(1, |x_i|)``; the box is of balls, or of floats."""
+    """Largest ``|x_i − box_i| / max(1, |x_i|)``, rounded up; the box is of balls, or of floats."""
     low, high = (lowers(box), uppers(box)) if box.dtype == object else (box, box)
     gap = np.maximum(np.maximum(low - x, x - high), 0.0)
-    return float(np.max(gap / np.maximum(np.abs(x), 1.0), initial=0.0))
+    return _up(float(np.max(gap / np.maximum(np.abs(x), 1.0), initial=0.0)))
 
 
 def farthest(x: np.ndarray, box: np.ndarray) -> float:
     """Largest ``|x_i − p_i| / max(1, |x_i|)`` that a point p of the box may have, rounded up."""
     gaps = balls(x) - box
     gap = np.maximum(np.abs(lowers(gaps)), np.abs(uppers(gaps)))
-    return math.nextafter(float(np.max(gap / np.maximum(np.abs(x), 1.0), initial=0.0)), math.inf) if gap.any() else 0.0
+    return _up(float(np.max(gap / np.maximum(np.abs(x), 1.0), initial=0.0)))
 
 
-def _rounded_up(value: float) -> str:
-    """Two digits, no less than the value: what is printed is part of the theorem."""
-    return f"{float(Context(prec=2, rounding=ROUND_UP).create_decimal(value)):.1e}"
+def _up(quotient: float) -> float:
+    """No less than the number that a subtraction and a division of floats have rounded to `quotient`; 0 is exact."""
+    for _ in range(ROUNDINGS):
+        quotient = math.nextafter(quotient, math.inf) if quotient else 0.0
+    return quotient
 
 
 def _proof(functions: Functions, x: np.ndarray, witness: Witness, verified: Verified, name: str | None) -> Proof:
     flat = functions.flat
     joined = flat.door.join(verified.x)
-    size = np.maximum(np.abs(floats(verified.x)), 1.0)
+    ends = np.abs([lowers(verified.x), uppers(verified.x)])
     system = System(functions, witness.active)
-    radius = float(np.max(floats(verified_radius(verified.x)) / size, initial=0.0))
-    wide = float(np.min(witness.wide[: system.free.size] / size[system.free])) if system.free.size else 0.0
+    radius = _up(float(np.max(uppers(verified_radius(verified.x)) / np.maximum(ends.min(axis=0), 1.0), initial=0.0)))
+    wide = 0.0
+    if system.free.size:
+        sizes = np.maximum(ends.max(axis=0), 1.0)[system.free]
+        wide = math.nextafter(float(np.min(witness.wide[: system.free.size] / sizes)), 0.0)
     sign = -1.0 if flat.maximize else 1.0
     active = tuple(_names(flat, witness.active))
     extreme = "maximum" if flat.maximize else "minimum"
@@ -163,7 +171,7 @@ def _proof(functions: Functions, x: np.ndarray, witness: Witness, verified: Veri
     distance = relative_distance(x, verified.x)
     proof = Proof(
         theorems=verified.theorems,
-        sentence=f"Proved: {kind} lies within {_rounded_up(farthest(x, verified.x))} relative of the given x.",
+        sentence=f"Proved: {kind} lies within {at_least(farthest(x, verified.x), SAID)} relative of the given x.",
         box=_interval(joined, 1.0, partial(Door.unravel, flat.door)),
         radius=radius,
         uniqueness_radius=0.0 if verified.alone is None else wide,
