@@ -20,6 +20,7 @@ from karush.arithmetic.ball import BallProgram, Undecided
 from karush.arithmetic.interval_margins import label
 from karush.arithmetic.semidefinite import semidefinite
 from karush.bounds.box import Box, traced_on
+from karush.bounds.convexity_curve import EVERYWHERE
 from karush.bounds.convexity_hessian import Search, eigenvalue_bounds, hessians, middles, search
 from karush.bounds.convexity_rules import walk
 from karush.bounds.convexity_witness import Segments, Witness, checked
@@ -205,7 +206,7 @@ def _by_rules(flat: FlatFunction, low: np.ndarray, high: np.ndarray) -> Convexit
     outs, seen = walk(flat.closed_jaxpr, low, high)
     out = outs[0]
     how = f"by the rules of convex analysis, {len(seen.program.steps)} steps"
-    if not out.defined:
+    if out.defined != EVERYWHERE:
         place = next(
             (f": '{step.primitive}' at {step.place} {why}" for step, why in seen.lost if "undefined" in why), ""
         )

@@ -15,14 +15,18 @@ import numpy as np
 from karush.bounds import convexity_ranges as ranges
 from karush.bounds.convexity_curve import (
     NONE,
+    UNKNOWN,
     Curve,
     Shift,
     constant,
     curve,
+    free,
     negative_part,
+    power_indices,
     product_index,
     spread,
     sum_index,
+    within,
 )
 
 
@@ -55,7 +59,7 @@ def neg(a: Curve) -> Curve:
 def add(a: Curve, b: Curve) -> Curve:
     """``a + b``."""
     ends = ranges.add(a.range, b.range)
-    defined = a.defined and b.defined
+    defined = min(a.defined, b.defined)
     if a.constant and b.constant:
         return constant(ends, defined=defined)
     out = curve(
@@ -149,7 +153,7 @@ def multiply(a: Curve, b: Curve) -> Curve:
     if root >= 0 and root == other:
         # c x · d x = c d x²
         return _multiple_of_square(a, b, sign * turned)
-    ends, defined = ranges.mul(a.range, b.range), a.defined and b.defined
+    ends, defined = ranges.mul(a.range, b.range), min(a.defined, b.defined)
     (rc_a, rk_a, minus_a), (rc_b, rk_b, minus_b) = _sized(a), _sized(b)
     rc, rk = product_index(rc_a, rc_b), -product_index(-rk_a, -rk_b)
     minus = minus_a ^ minus_b
@@ -172,7 +176,7 @@ def multiply(a: Curve, b: Curve) -> Curve:
 
 def _multiple_of_square(a: Curve, b: Curve, sign: float) -> Curve:
     """``a b`` where b is a multiple of a, of this sign."""
-    ends, square, defined = ranges.mul(a.range, b.range), power(a, 2.0), a.defined and b.defined
+    ends, square, defined = ranges.mul(a.range, b.range), power(a, 2.0), min(a.defined, b.defined)
     if sign > 0.0:
         return curve((np.maximum(ends[0], 0.0), ends[1]), rc=square.rc, rk=square.rk, defined=defined)
     return curve((ends[0], np.minimum(ends[1], 0.0)), square.concave, square.convex, defined=defined)
@@ -191,7 +195,7 @@ def _sized(a: Curve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _scaled(a: Curve, c: Curve) -> Curve:
     """``c a`` for a constant c."""
-    ends, defined = ranges.mul(a.range, c.range), a.defined and c.defined
+    ends, defined = ranges.mul(a.range, c.range), min(a.defined, c.defined)
     if a.constant:
         return constant(ends, defined=defined)
     up, down = c.lo >= 0.0, c.hi <= 0.0
@@ -230,12 +234,6 @@ def _scaled(a: Curve, c: Curve) -> Curve:
     )
 
 
-def power_indices(rc: Any, rk: Any, t: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of v^t."""
-    with np.errstate(all="ignore"):
-        return np.where(t > 0.0, rc / t, rk / t), np.where(t > 0.0, rk / t, rc / t)
-
-
 def power(a: Curve, t: float) -> Curve:
     """``a^t`` for a number t written in the program."""
     if t == 1.0:
@@ -244,17 +242,20 @@ def power(a: Curve, t: float) -> Curve:
     if t == 0.0:
         return constant((one, one), defined=a.defined)
     whole, even = float(t).is_integer(), t % 2.0 == 0.0
+    if not whole:
+        a = within(a, bool(np.all(a.lo >= 0.0 if t > 0.0 else a.positive)), positive=t < 0.0)
+    defined = a.defined
     size = ranges.magnitude(a.range)
     base = size if even else (np.maximum(a.lo, 0.0), np.maximum(a.hi, 0.0))
     ends = ranges.positive_power(base, abs(t))
-    defined = a.defined and (whole or bool(np.all(a.lo >= 0.0)))
     below = a.hi <= 0.0
     rc_n, rk_n = negative_part(a)
     if whole and not even:
         low = ranges.neg(ranges.positive_power((np.maximum(-a.hi, 0.0), np.maximum(-a.lo, 0.0)), abs(t)))
         ends = np.where(a.lo >= 0.0, ends[0], low[0]), np.where(below, low[1], ends[1])
     if t < 0.0:
-        defined = defined and bool(np.all(a.positive | (a.hi < 0.0) if whole else a.positive))
+        if not bool(np.all(a.positive | (a.hi < 0.0))):
+            defined = UNKNOWN
         # Of a value that is positive without a bound, the power is unbounded above only.
         ends = ranges.reciprocal(ends)
         ends = np.where(a.positive, np.maximum(ends[0], 0.0), ends[0]), ends[1]
@@ -295,9 +296,4 @@ def divide(a: Curve, b: Curve) -> Curve:
     return replace(out, over=over, ratio=(a, b))
 
 
-def free(a: Curve, sign: int = 0) -> Curve:
-    """A value for a variable of its own: affine, or for a sign convex (1) or concave (−1)."""
-    return curve(a.range, sign >= 0, sign <= 0, defined=a.defined, positive=a.positive)
-
-
-__all__ = ["add", "divide", "free", "joint", "multiply", "neg", "power", "power_indices", "sum_index_down"]
+__all__ = ["add", "divide", "joint", "multiply", "neg", "power", "sum_index_down"]

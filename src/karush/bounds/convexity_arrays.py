@@ -120,7 +120,7 @@ def contract(a: Curve, b: Curve, numbers: Any) -> Curve:
     left, right, out, inner = letters
     size = np.prod([dict(zip(left + right, a.shape + b.shape, strict=True))[x] for x in out + inner] or [1])
     if size > MOST_FACTORS:
-        return unknown(shape, defined=a.defined and b.defined)
+        return unknown(shape, defined=min(a.defined, b.defined))
     one, other = (_spread(x, own, out + inner) for x, own in ((a, left), (b, right)))
     whole = algebra.multiply(a, b) if plain else algebra.multiply(one, other)
     return total(whole, tuple(range(len(out), len(out + inner))))
@@ -151,8 +151,8 @@ def _form(a: Curve, b: Curve) -> Curve | None:
             continue
         low, high = ranges.total(ranges.mul(a.range, b.range), (0,))
         if sign > 0:
-            return curve((np.maximum(low, 0.0), high), rc=0.5, defined=a.defined and b.defined)
-        return curve((low, np.minimum(high, 0.0)), False, True, defined=a.defined and b.defined)
+            return curve((np.maximum(low, 0.0), high), rc=0.5, defined=min(a.defined, b.defined))
+        return curve((low, np.minimum(high, 0.0)), False, True, defined=min(a.defined, b.defined))
     return None
 
 
@@ -198,7 +198,7 @@ def _weighted(a: Curve, c: Curve, numbers: Any, *, swapped: bool) -> Curve:
         indices.append(np.where(clean, worst, NONE))
     ends = _weighted_range(a, c, dot)
     if a.constant:
-        return constant(ends, defined=a.defined and c.defined)
+        return constant(ends, defined=min(a.defined, c.defined))
     linear = None
     if c.lo.ndim == 2 and a.lo.ndim == 1 and not numbers[1][0] and bool(np.all(c.lo == c.hi)):
         contracted = (numbers[0][0] if swapped else numbers[0][1])[0]
@@ -209,7 +209,7 @@ def _weighted(a: Curve, c: Curve, numbers: Any, *, swapped: bool) -> Curve:
         concave,
         rc=indices[0],
         rk=-indices[1],
-        defined=a.defined and c.defined,
+        defined=min(a.defined, c.defined),
         linear=linear,
         positive=(ends[0] >= 0.0) & (dot(a.positive, c.lo > 0.0) > 0.0),
     )

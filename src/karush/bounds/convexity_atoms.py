@@ -9,7 +9,7 @@ import numpy as np
 from karush.bounds import convexity_algebra as algebra
 from karush.bounds import convexity_functions as functions
 from karush.bounds import convexity_ranges as ranges
-from karush.bounds.convexity_curve import Curve, constant, curve
+from karush.bounds.convexity_curve import Curve, constant, curve, within
 from karush.jaxprs.source import function_name, library_file
 from karush.jaxprs.walk import called
 
@@ -32,13 +32,14 @@ def logaddexp(a: Curve, b: Curve) -> Curve:
         ec=out.ec,
         ek=out.ek,
         constant=a.constant and b.constant,
-        defined=a.defined and b.defined,
+        defined=min(a.defined, b.defined),
     )
 
 
 def relative_entropy(x: Curve, y: Curve) -> Curve:
     """``x log(x / y)`` for x >= 0, y > 0: jointly convex."""
-    defined = x.defined and y.defined and bool(np.all(x.lo >= 0.0) and np.all(y.positive))
+    x, y = within(x, bool(np.all(x.lo >= 0.0))), within(y, bool(np.all(y.positive)), positive=True)
+    defined = min(x.defined, y.defined)
     safe = replace(x, lo=np.maximum(x.lo, np.finfo(float).tiny))
     spread = ranges.mul(x.range, functions.log(algebra.divide(safe, y)).range)
     # x log(x / y) = y (t log t) with t = x / y

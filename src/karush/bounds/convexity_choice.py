@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from karush.bounds.convexity_curve import FIELDS, NONE, Curve, curve
+from karush.bounds.convexity_curve import EVERYWHERE, FIELDS, NONE, Curve, curve
 
 
 class Choice(NamedTuple):
@@ -18,7 +18,7 @@ class Choice(NamedTuple):
 def compare(name: str, a: Curve, b: Curve) -> Choice:
     """``a < b`` and its kin of real numbers, which are finite whatever their range."""
     shape = np.broadcast_shapes(a.shape, b.shape)
-    if not (a.defined and b.defined):
+    if min(a.defined, b.defined) != EVERYWHERE:
         return Choice(np.ones(shape, bool), np.ones(shape, bool))
     if a.node >= 0 and a.node == b.node:
         same = np.full(shape, name in ("le", "ge", "eq"))
@@ -54,7 +54,7 @@ def choose(which: Any, cases: Sequence[Curve], shape: tuple[int, ...]) -> Curve:
         fields: dict[str, Any] = {
             name: np.choose(place, [np.broadcast_to(getattr(case, name), shape) for case in cases]) for name in FIELDS
         }
-        return Curve(**fields, constant=all(c.constant for c in cases), defined=all(c.defined for c in cases))
+        return Curve(**fields, constant=all(c.constant for c in cases), defined=min(c.defined for c in cases))
     no, yes = cases
     for possible, one in ((which.yes, no), (which.no, yes)):
         if not bool(np.any(possible)) and one.shape == shape:
@@ -77,7 +77,7 @@ def choose(which: Any, cases: Sequence[Curve], shape: tuple[int, ...]) -> Curve:
         ek=pick("ek", -NONE),
         size_convex=pick("size_convex", False),
         positive=pick("positive", no.positive & yes.positive),
-        defined=no.defined and yes.defined,
+        defined=min(no.defined, yes.defined),
     )
 
 

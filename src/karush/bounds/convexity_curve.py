@@ -23,6 +23,8 @@ from karush.bounds.convexity_ranges import Range
 
 SLACK = 8.0 * 2.0**-52
 """relative error of an exponent that stands for a fraction: 1/3 written as a double means a third"""
+UNKNOWN, CONVEX_PART, EVERYWHERE = 0, 1, 2
+"""where a function is defined: not known, on a convex part of the box, on the whole of it"""
 NONE = np.inf
 """index of r-convexity where none is known; its negative of r-concavity"""
 
@@ -63,8 +65,8 @@ class Curve:
     positive: np.ndarray
     """whether the value is > 0 at every x, though its range may end at 0"""
     constant: bool = False
-    defined: bool = True
-    """whether the exact function is defined on the whole box, up to here"""
+    defined: int = EVERYWHERE
+    """where the exact function is defined, up to here; ranges are those of points where it is"""
     node: int = -1
     """number of the expression: equal numbers, equal values"""
     shift: Shift | None = None
@@ -165,7 +167,7 @@ def constant(ends: Range, **more: Any) -> Curve:
     return curve(ends, constant=True, **more)
 
 
-def unknown(shape: tuple[int, ...], *, defined: bool = False, is_constant: bool = False) -> Curve:
+def unknown(shape: tuple[int, ...], *, defined: int = UNKNOWN, is_constant: bool = False) -> Curve:
     """Any real number, bent in any way."""
     wide = np.full(shape, -np.inf), np.full(shape, np.inf)
     return curve(wide, constant=is_constant, defined=defined)
@@ -219,10 +221,37 @@ def mapped(a: Curve, move: Any, **more: Any) -> Curve:
     return Curve(**fields, **{**whole, **more})
 
 
+def power_indices(rc: Any, rk: Any, t: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of v^t."""
+    with np.errstate(all="ignore"):
+        return np.where(t > 0.0, rc / t, rk / t), np.where(t > 0.0, rk / t, rc / t)
+
+
+def free(a: Curve, sign: int = 0) -> Curve:
+    """A value for a variable of its own: affine, or for a sign convex (1) or concave (−1)."""
+    return curve(a.range, sign >= 0, sign <= 0, defined=a.defined, positive=a.positive)
+
+
+def within(a: Curve, inside: bool, *, positive: bool = False) -> Curve:
+    """What a function of a works with that needs a >= 0, or a > 0, where a surely is so or not.
+
+    The part of the box where a concave function is positive is convex; points outside it do not count.
+    """
+    if inside:
+        return a
+    if not bool(np.all(a.concave)):
+        return replace(a, defined=UNKNOWN)
+    ends = np.maximum(a.lo, 0.0), np.maximum(a.hi, 0.0)
+    more = {name: getattr(a, name) for name in FIELDS if name not in ("lo", "hi", "positive")}
+    kept = curve(ends, **more, positive=a.positive | positive, constant=a.constant)
+    return replace(a, **{name: getattr(kept, name) for name in FIELDS}, defined=min(a.defined, CONVEX_PART))
+
+
 def spread(a: Curve, shape: tuple[int, ...]) -> Curve:
     """Repeated to a shape."""
     return a if a.shape == shape else mapped(a, lambda part: np.broadcast_to(part, shape))
 
 
-__all__ = ["NONE", "SLACK", "Curve", "Shift", "constant", "curve", "mapped", "negative_part", "spread"]
-__all__ += ["product_index", "sum_index", "unknown"]
+__all__ = ["CONVEX_PART", "EVERYWHERE", "FIELDS", "NONE", "SLACK", "UNKNOWN", "Curve", "Shift", "constant", "curve"]
+__all__ += ["free", "mapped", "negative_part", "power_indices", "product_index", "spread", "sum_index", "unknown"]
+__all__ += ["within"]

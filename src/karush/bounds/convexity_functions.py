@@ -10,8 +10,19 @@ from dataclasses import replace
 import numpy as np
 
 from karush.bounds import convexity_ranges as ranges
-from karush.bounds.convexity_algebra import add, free, joint, multiply, neg, power, power_indices
-from karush.bounds.convexity_curve import NONE, Curve, Shift, constant, curve, unknown
+from karush.bounds.convexity_algebra import add, joint, multiply, neg, power
+from karush.bounds.convexity_curve import (
+    NONE,
+    UNKNOWN,
+    Curve,
+    Shift,
+    constant,
+    curve,
+    free,
+    power_indices,
+    unknown,
+    within,
+)
 
 Flags = tuple[np.ndarray, np.ndarray]
 POSITIVE = frozenset({"cosh", "logistic", "erfc"})
@@ -45,7 +56,8 @@ def exp(a: Curve) -> Curve:
 def log(a: Curve) -> Curve:
     """``log a``."""
     ends, inside = ranges.elementary("log", a.range) or (a.range, False)
-    defined = a.defined and (inside or bool(np.all(a.positive)))
+    a = within(a, inside or bool(np.all(a.positive)), positive=True)
+    defined = a.defined
     if a.constant:
         return constant(ends, defined=defined)
     over = {key: log(part) for key, part in a.over.items()}
@@ -71,7 +83,7 @@ def log(a: Curve) -> Curve:
     )
 
 
-def _over_of_log(top: Curve, bottom: Curve, ends: ranges.Range, defined: bool) -> dict[int, Curve]:
+def _over_of_log(top: Curve, bottom: Curve, ends: ranges.Range, defined: int) -> dict[int, Curve]:
     """``n log(n/d)`` is convex, and ``d log(n/d)`` concave, for affine n and d."""
     value, out = curve(ends, defined=defined), {}
     if bool(np.all(bottom.affine)):
@@ -95,7 +107,7 @@ def smooth(name: str, a: Curve) -> Curve:
     if found is None:
         return unknown(a.shape)
     ends, inside = found
-    defined = a.defined and inside
+    defined = a.defined if inside else UNKNOWN
     if a.constant:
         return constant(ends, defined=defined)
     region = ranges.REGIONS[name]
@@ -142,9 +154,9 @@ def larger(a: Curve, b: Curve) -> Curve:
     """``max(a, b)``."""
     for one, other in ((a, b), (b, a)):
         if one.shape == np.broadcast_shapes(one.shape, other.shape) and bool(np.all(one.lo >= other.hi)):
-            return one
+            return replace(one, defined=min(one.defined, other.defined))
     ends = np.maximum(a.lo, b.lo), np.maximum(a.hi, b.hi)
-    defined = a.defined and b.defined
+    defined = min(a.defined, b.defined)
     if a.constant and b.constant:
         return constant(ends, defined=defined)
     first, second = a.lo >= b.hi, b.lo >= a.hi
@@ -166,7 +178,7 @@ def smaller(a: Curve, b: Curve) -> Curve:
     """``min(a, b)``."""
     for one, other in ((a, b), (b, a)):
         if one.shape == np.broadcast_shapes(one.shape, other.shape) and bool(np.all(one.hi <= other.lo)):
-            return one
+            return replace(one, defined=min(one.defined, other.defined))
     out = larger(neg(a), neg(b))
     turned = neg(out)
     rk = np.minimum(a.rk, b.rk)

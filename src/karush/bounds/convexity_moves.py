@@ -57,7 +57,7 @@ def joined(walk: Walk, step: Step, *parts: Any) -> Values:
         return [opaque(aval, list(parts)) for aval in step.out_avals]
     curves = [as_curve(walk, part) for part in parts]
     fields: dict[str, Any] = {name: put([getattr(part, name) for part in curves], axis) for name in FIELDS}
-    return (Curve(**fields, constant=all(p.constant for p in curves), defined=all(p.defined for p in curves)),)
+    return (Curve(**fields, constant=all(p.constant for p in curves), defined=min(p.defined for p in curves)),)
 
 
 def reduce_sum(walk: Walk, step: Step, a: Curve) -> Values:

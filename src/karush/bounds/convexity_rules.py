@@ -10,7 +10,7 @@ from karush.bounds import convexity_functions as functions
 from karush.bounds import convexity_ranges as ranges
 from karush.bounds.convexity_atoms import ATOMS, atom_name
 from karush.bounds.convexity_choice import Choice, choose, compare
-from karush.bounds.convexity_curve import Curve, constant, curve, unknown
+from karush.bounds.convexity_curve import EVERYWHERE, Curve, constant, curve, unknown
 from karush.bounds.convexity_moves import RULES as MOVING
 from karush.bounds.convexity_walk import CONTROL, Rule, Values, Walk, as_curve, opaque
 from karush.jaxprs.walk import Step, inline
@@ -52,7 +52,7 @@ def comparison(walk: Walk, step: Step, a: Any, b: Any) -> Values:
 
 def is_finite(walk: Walk, step: Step, a: Curve) -> Values:
     """A real number is finite."""
-    sure = np.full(a.shape, a.defined)
+    sure = np.full(a.shape, a.defined == EVERYWHERE)
     return (Choice(np.ones(a.shape, bool), ~sure),)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from karush.bounds.convexity_atoms import atom_name
 from karush.bounds.convexity_choice import Choice
-from karush.bounds.convexity_curve import FIELDS, Curve, constant, curve, mapped, unknown
+from karush.bounds.convexity_curve import EVERYWHERE, FIELDS, UNKNOWN, Curve, constant, curve, mapped, unknown
 from karush.jaxprs.walk import Program, Step, bind
 
 Values = Sequence[Any]
@@ -72,7 +72,8 @@ class Walk:
         bad = bool(np.any(np.isnan(array)))
         ends = np.where(np.isnan(array), -np.inf, array), np.where(np.isnan(array), np.inf, array)
         return replace(
-            constant(ends, defined=not bad), node=self.number(next(self.seen.counter) if key is None else key)
+            constant(ends, defined=UNKNOWN if bad else EVERYWHERE),
+            node=self.number(next(self.seen.counter) if key is None else key),
         )
 
     def number(self, key: Any) -> int:
@@ -116,7 +117,7 @@ class Walk:
         for out in outs:
             if not isinstance(out, Curve):
                 continue
-            if not out.defined and all(value.defined for value in before):
+            if out.defined < min((value.defined for value in before), default=EVERYWHERE):
                 self.seen.lost.append((step, OUTSIDE))
             elif not out.known and all(value.known for value in before):
                 self.seen.lost.append((step, BENT))
@@ -183,7 +184,7 @@ def _stacked(walk: Walk, column: list[Any]) -> Any:
         return np.stack(column)
     curves = [as_curve(walk, item) for item in column]
     fields: dict[str, Any] = {name: np.stack([getattr(item, name) for item in curves]) for name in FIELDS}
-    return Curve(**fields, constant=all(c.constant for c in curves), defined=all(c.defined for c in curves))
+    return Curve(**fields, constant=all(c.constant for c in curves), defined=min(c.defined for c in curves))
 
 
 def while_loop(walk: Walk, step: Step, *given: Any) -> Values:

@@ -12,7 +12,7 @@ import karush
 from karush.api import certify as certify_point
 from karush.api import minimize
 from karush.backends.registry import BACKENDS, OWN
-from karush.cli import audit, prove
+from karush.cli import audit, bound, prove
 from karush.cli.output import FILE_HELP, NO_SUCCESS, SUCCESS, WRONG_USE, output_for
 from karush.core.errors import FileError, KarushError
 from karush.io import certificate_document, dumps, load_problem, read_point, result_document
@@ -120,6 +120,7 @@ def certify(
 
 
 prove.add_to(app)
+bound.add_to(app)
 audit.add_to(app)
 
 

@@ -57,6 +57,27 @@ def load_objects(spec: str, others: tuple[str, ...] = ()) -> tuple[Any, tuple[An
     return getattr(module, name), tuple(getattr(module, other, None) for other in others)
 
 
+def load_function(spec: str) -> tuple[Any, ModuleType]:
+    """Function of ``FILE:name``, and the module that FILE defines.
+
+    Raises
+    ------
+    FileError
+        as `load_problem`, and for a name that is missing or is no function.
+    """
+    path, name = split_spec(spec)
+    if name is None:
+        raise FileError(f"FILE is {spec!r}; name the function in it: {spec}:function")
+    module = _run(path)
+    if not hasattr(module, name):
+        functions = [key for key, item in vars(module).items() if callable(item) and not key.startswith("_")]
+        raise FileError(f"{path} defines no {name!r}; its functions are: {', '.join(functions) or 'none'}")
+    found = getattr(module, name)
+    if not callable(found) or isinstance(found, type):
+        raise FileError(f"{name} in {path} is {type(found).__name__} {found!r:.60}; give a function of x")
+    return found, module
+
+
 def split_spec(spec: str) -> tuple[Path, str | None]:
     """Path and name of ``FILE[:name]``; a colon belongs to the path where a file has that very name."""
     head, colon, tail = spec.rpartition(":")
