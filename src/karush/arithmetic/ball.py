@@ -30,13 +30,14 @@ from karush.arithmetic import ball_control as control
 from karush.arithmetic import ball_elementwise as elementwise
 from karush.arithmetic import ball_logic as logic
 from karush.arithmetic import ball_reductions as reductions
+from karush.arithmetic import ball_windows as windows
 from karush.arithmetic.ball_numbers import Undecided, balls, first_wild, lift
 from karush.jaxprs.walk import Program, Rule, Step, inline, interpret
 
 DEFAULT_PRECISION = 128
 """bits of the midpoints: of float64's 53, the rest is for cancellation"""
 
-RULES: dict[str, Rule] = {**elementwise.RULES, **logic.RULES, **arrays.RULES, **reductions.RULES}
+RULES: dict[str, Rule] = {**elementwise.RULES, **logic.RULES, **arrays.RULES, **reductions.RULES, **windows.RULES}
 SMOOTH_RULES: dict[str, Rule] = {**RULES, **elementwise.SMOOTH, **logic.SMOOTH, **reductions.SMOOTH}
 RULES |= control.rules(RULES, joining=True)
 SMOOTH_RULES |= control.rules(SMOOTH_RULES, joining=False)

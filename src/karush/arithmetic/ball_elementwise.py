@@ -119,7 +119,18 @@ def divide(step: Step, a: np.ndarray, b: np.ndarray) -> Values:
         return (as_array(a / b),)
     if not b.all():
         raise Undecided(f"an integer at {step.place} is divided by zero")
-    return (np.trunc(a / b).astype(a.dtype),)
+    # Digit by digit as Python integers: float64 does not hold them all.
+    quotient = np.abs(a.astype(object)) // np.abs(b.astype(object))
+    return (np.asarray(np.where((a < 0) != (b < 0), -quotient, quotient)).astype(a.dtype),)
+
+
+def remainder(step: Step, a: np.ndarray, b: np.ndarray) -> Values:
+    """``rem``, with the sign of a."""
+    if is_real(a):
+        return (binary(_remainder)(a, b),)
+    if not b.all():
+        raise Undecided(f"an integer at {step.place} is divided by zero")
+    return (np.fmod(a, b),)
 
 
 def _remainder(a: arb, b: arb) -> arb:
@@ -177,7 +188,7 @@ RULES: dict[str, Rule] = {
     "sub": arithmetic(operator.sub),
     "mul": arithmetic(operator.mul),
     "div": divide,
-    "rem": of_two(_remainder, np.fmod),
+    "rem": remainder,
     "max": by_kind(of_two(arb.max, np.maximum), logical_or),
     "min": by_kind(of_two(arb.min, np.minimum), logical_and),
     "clamp": clamp,

@@ -69,6 +69,13 @@ def logical_or(step: Step, a: np.ndarray, b: np.ndarray) -> Values:
     return (np.where((a == YES) | (b == YES), YES, np.where((a == NO) & (b == NO), NO, UNDECIDED)).astype(np.int8),)
 
 
+def logical_xor(step: Step, a: np.ndarray, b: np.ndarray) -> Values:
+    """Exclusive or; bitwise for integers."""
+    if step.out_avals[0].dtype != np.bool_:
+        return (a ^ b,)
+    return (np.where((a == UNDECIDED) | (b == UNDECIDED), UNDECIDED, (a != b).astype(np.int8)).astype(np.int8),)
+
+
 def logical_not(step: Step, a: np.ndarray) -> Values:
     """Not; bitwise for integers."""
     if step.out_avals[0].dtype != np.bool_:
@@ -142,6 +149,7 @@ RULES: dict[str, Rule] = {
     **{name: comparison(name) for name in COMPARISONS},
     "and": logical_and,
     "or": logical_or,
+    "xor": logical_xor,
     "not": logical_not,
     "is_finite": is_finite,
     "select_n": select,

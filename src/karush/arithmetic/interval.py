@@ -20,6 +20,8 @@ from karush.arithmetic import interval_arrays as arrays
 from karush.arithmetic import interval_control as control
 from karush.arithmetic import interval_functions as functions
 from karush.arithmetic import interval_logic as logic
+from karush.arithmetic import interval_running as running
+from karush.arithmetic import interval_special as special
 from karush.arithmetic.interval_numbers import (
     Interval,
     Truth,
@@ -113,20 +115,6 @@ def rounded(step: Step, a: Interval) -> Values:
     return (Interval(bind(step, a.lo)[0], bind(step, a.hi)[0], a.ok),)
 
 
-def logaddexp(step: Step, a: Interval, b: Interval) -> Values:
-    """``log(e^a + e^b)``, increasing in both: its values at both ends."""
-
-    def at(x: Any, y: Any) -> Interval:
-        gap = functions.sub(Interval(x, x), Interval(y, y))
-        most = jnp.maximum(x, y)
-        tail = functions.UNARY["log1p"](functions.exp(functions.neg(functions.magnitude(gap))))
-        return functions.add(Interval(most, most), tail)
-
-    lo, hi = at(a.lo, b.lo).lo, at(a.hi, b.hi).hi
-    wide = Interval(lo, hi)
-    return (Interval(wide.lo, wide.hi, functions.maximum(a, b).ok),)
-
-
 def exact_of(step: Step, *operands: Any) -> Values:
     """A primitive whose operands are integers or decided answers: what the program computes itself is exact."""
     out = bind(step, *operands)
@@ -189,14 +177,19 @@ OWN: dict[str, Rule] = {
     "clamp": clamp,
     "pow": power,
     "integer_pow": integer_power,
-    "custom_jvp_call": logaddexp,
+    "custom_jvp_call": binary(running.logaddexp),
+    "rem": binary(special.rem),
+    "atan2": binary(special.atan2),
+    "polygamma": binary(special.polygamma),
+    **{name: unary(function) for name, function in special.UNARY.items()},
     **logic.RULES,
     **arrays.RULES,
+    **running.RULES,
 }
 
 OF_ANSWERS = frozenset(("lt", "le", "gt", "ge", "eq", "ne", *logic.ANSWERS, *arrays.MOVING, "scan", "while", "cond"))
 """primitives whose rules take answers"""
-EXACT = "iota empty empty2 shift_left shift_right_logical shift_right_arithmetic xor population_count"
+EXACT = "iota empty empty2 shift_left shift_right_logical shift_right_arithmetic xor population_count platform_index"
 """primitives that may only be met with integers"""
 INTEGERS = (
     "add sub mul neg abs sign max min clamp square integer_pow lt le gt ge eq ne select_n convert_element_type sort "

@@ -8,7 +8,7 @@ so sums are widened by n 2⁻⁵² Σ|t_i|, twice that [Rum10]. Contractions wit
 midpoints and radii; small ones of two wide factors are products of intervals, added up, which is tighter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -162,18 +162,21 @@ def ordered(step: Step, *operands: Any) -> Values:
 
 
 def scatter_add(step: Step, a: Interval, indices: Any, updates: Interval) -> Values:
-    """``a[indices] += updates``."""
+    """``a[indices] += updates``, or ``−=``."""
     count = float(np.prod(step.in_avals[2].shape)) + 1.0
+    minus = step.primitive == "scatter-sub"
+    first, last = (updates.hi, updates.lo) if minus else (updates.lo, updates.hi)
+
+    def added(base: Any, sizes: Any) -> Any:
+        return bind(step, base, indices, -sizes if minus else sizes)[0]
 
     def low(base: Any, changes: Any) -> Any:
-        sizes = bind(step, jnp.abs(base), indices, jnp.abs(changes))[0]
-        return _lowered(bind(step, base, indices, changes)[0], sizes, count)
+        return _lowered(bind(step, base, indices, changes)[0], added(jnp.abs(base), jnp.abs(changes)), count)
 
     ok = None
     if a.ok is not None or updates.ok is not None:
-        wrong = bind(step, jnp.where(dense_ok(a), 0.0, 1.0), indices, jnp.where(dense_ok(updates), 0.0, 1.0))[0]
-        ok = wrong == 0.0
-    return (Interval(low(a.lo, updates.lo), -low(-a.hi, -updates.hi), ok),)
+        ok = added(jnp.where(dense_ok(a), 0.0, 1.0), jnp.where(dense_ok(updates), 0.0, 1.0)) == 0.0
+    return (Interval(low(a.lo, first), -low(-a.hi, -last), ok),)
 
 
 def contract(step: Step, a: Interval, b: Interval) -> Values:
@@ -191,7 +194,8 @@ def dot(a: Interval, b: Interval, numbers: Any) -> Interval:
     volume = np.prod(shape_a, dtype=float) * np.prod(shape_b, dtype=float) / max(count * batch, 1)
     if not (a.exact or b.exact) and volume <= MOST_PRODUCTS:
         return _written_out(a, b, numbers)
-    out = _by_radii(a, b, numbers, float(count))
+    highest = lax.Precision.HIGHEST
+    out = by_radii(a, b, lambda x, y: lax.dot_general(x, y, numbers, precision=highest), float(count))
     if a.ok is None and b.ok is None:
         return out
     ok = jnp.all(dense_ok(a)) & jnp.all(dense_ok(b))
@@ -214,12 +218,8 @@ def _written_out(a: Interval, b: Interval, numbers: Any) -> Interval:
     return total(mul(spread_a, spread_b), range(rank - len(over), rank))
 
 
-def _by_radii(a: Interval, b: Interval, numbers: Any, count: float) -> Interval:
-    """``|AB − mA mB| <= |mA| rB + rA (|mB| + rB)``, and the rounding of all of it."""
-
-    def product(x: Any, y: Any) -> Any:
-        return lax.dot_general(x, y, numbers, precision=lax.Precision.HIGHEST)
-
+def by_radii(a: Interval, b: Interval, product: Callable[[Any, Any], Any], count: float) -> Interval:
+    """``|AB − mA mB| <= |mA| rB + rA (|mB| + rB)``, and the rounding of all of it; `product` adds `count` products."""
     (mid_a, rad_a), (mid_b, rad_b) = _middle(a), _middle(b)
     size_a, size_b = jnp.abs(mid_a), jnp.abs(mid_b)
     middle = product(mid_a, mid_b)
@@ -276,7 +276,7 @@ MOVING = [
 RULES: dict[str, Rule] = {
     **dict.fromkeys(MOVING, moved),
     "gather": gather,
-    "scatter-add": scatter_add,
+    **dict.fromkeys(("scatter-add", "scatter-sub"), scatter_add),
     "reduce_sum": reduce_sum,
     "reduce_prod": reduce_prod,
     **dict.fromkeys(("reduce_max", "reduce_min", "cummax", "cummin"), extreme),
@@ -287,4 +287,4 @@ RULES: dict[str, Rule] = {
 }
 """primitive -> rule"""
 
-__all__ = ["MOVING", "RULES", "dot", "moved", "total"]
+__all__ = ["MOVING", "RULES", "by_radii", "dot", "extreme", "moved", "ordered", "total"]

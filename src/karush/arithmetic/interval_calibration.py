@@ -17,7 +17,7 @@ from flint import arb, ctx
 from jax import lax
 
 from karush.arithmetic.interval_numbers import EPS, FLUSHED
-from karush.arithmetic.interval_points import FUNCTIONS, LARGEST_ANGLE, LARGEST_ERFC, LEAST_EXPONENT
+from karush.arithmetic.interval_points import FLOORS, FUNCTIONS, LARGEST_ANGLE, LARGEST_ERFC, LEAST_EXPONENT, POLYGAMMA
 from karush.core.precision import float64
 
 PRECISION = 128
@@ -47,12 +47,20 @@ RANGES: dict[str, tuple[float, float]] = {
     "logistic": (LEAST_EXPONENT, math.inf),
     "erf": (-math.inf, math.inf),
     "erfc": (-math.inf, LARGEST_ERFC),
+    "erf_inv": (-1.0, 1.0),
+    "lgamma": (0.0, math.inf),
+    "digamma": (0.0, math.inf),
+    **{f"polygamma {m}": POLYGAMMA for m in (1, 2, 3)},
 }
 """primitive -> where it is sampled; beyond, its value is known or below the absolute margin"""
 
 TRUTHS: dict[str, Callable[[arb], arb]] = {
     "cbrt": lambda x: x.root(3) if x >= 0 else -(-x).root(3),
     "logistic": lambda x: 1 / (1 + (-x).exp()),
+    "erf_inv": arb.erfinv,
+    "polygamma 1": lambda x: arb(2).zeta(x),
+    "polygamma 2": lambda x: -2 * arb(3).zeta(x),
+    "polygamma 3": lambda x: 6 * arb(4).zeta(x),
 }
 """functions that Arb has under no name of its own"""
 
@@ -91,18 +99,19 @@ def error(name: str, x: np.ndarray) -> tuple[float, float]:
             if not exact.is_finite() or abs(exact) > arb(np.finfo(float).max):
                 continue
             for value in (first,) if first == second else (first, second):
-                off = _off(value, exact)
+                off = _off(value, exact, FLOORS.get(name, 0.0))
                 if not off <= worst:
                     worst, place = off, at
     return worst, place
 
 
-def _off(value: float, exact: arb) -> float:
+def _off(value: float, exact: arb, floor: float) -> float:
     """Error of a value beyond the absolute margin; infinite if it is no number."""
     if not math.isfinite(value):
         return math.inf
     beyond = float(abs(arb(value) - exact).upper()) - FLUSHED / 2.0
-    return max(beyond, 0.0) / (EPS * abs(value)) if value else (math.inf if beyond > 0.0 else 0.0)
+    size = max(abs(value), floor)
+    return max(beyond, 0.0) / (EPS * size) if size else (math.inf if beyond > 0.0 else 0.0)
 
 
 def calibrate(count: int = 3000, seed: int = 0) -> dict[str, float]:

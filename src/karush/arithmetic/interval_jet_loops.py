@@ -1,6 +1,7 @@
 """Loops of known length over enclosed derivatives, turn by turn."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -51,22 +52,28 @@ def dense(value: Jet, n: int, *, second: bool) -> Jet:
     return Jet(settled(value.value), settled(first), bends)
 
 
-def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, *, second: bool) -> dict[str, Rule]:
-    """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`."""
-    rules = dict(table)
+@dataclass(frozen=True)
+class _Loops:
+    """``scan``, ``while`` and ``cond`` whose bodies run by `rules`, which hold these three themselves."""
 
-    def run(body: Any, operands: Sequence[Any]) -> list[Any]:
-        return interpret(body, operands, rules, lift=lift)
+    rules: dict[str, Rule]
+    lift: Callable[[Any], Any]
+    n: int | None
+    second: bool
 
-    def whole(value: Any, step: Step) -> Any:
+    def run(self, body: Any, operands: Sequence[Any]) -> list[Any]:
+        """A body by the rules."""
+        return interpret(body, operands, self.rules, lift=self.lift)
+
+    def whole(self, value: Any, step: Step) -> Any:
         """With every derivative, so that all turns and branches have one structure."""
         if not isinstance(value, Jet):
             return value
-        if n is None:
+        if self.n is None:
             raise TraceError(f"'{step.primitive}' at {step.place} has no rule for derivatives here")
-        return dense(value, n, second=second)
+        return dense(value, self.n, second=self.second)
 
-    def scan(step: Step, *operands: Any) -> Values:
+    def scan(self, step: Step, *operands: Any) -> Values:
         """A loop of known length, written out: derivatives keep their structure from turn to turn."""
         params = step.params
         if params["length"] > MOST_TURNS:
@@ -76,23 +83,24 @@ def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, 
         first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
         carry = list(operands[first:last])
         turns = range(params["length"])
-        stacked: list[list[Any]] = []
+        rows: list[list[Any]] = []
         for turn in reversed(turns) if params["reverse"] else turns:
-            here = [_turn(item, turn) for item in operands[last:]]
-            out = run(step.bodies[0], (*operands[:first], *carry, *here))
+            here = [turn_of(item, turn) for item in operands[last:]]
+            out = self.run(step.bodies[0], (*operands[:first], *carry, *here))
             carry = out[: params["num_carry"]]
-            stacked.append(out[params["num_carry"] :])
+            rows.append(out[params["num_carry"] :])
         if params["reverse"]:
-            stacked.reverse()
-        return [*carry, *[_stacked(column) for column in zip(*stacked, strict=True)]]
+            rows.reverse()
+        return [*carry, *[stacked(column) for column in zip(*rows, strict=True)]]
 
-    def while_loop(step: Step, *operands: Any) -> Values:
+    def while_loop(self, step: Step, *operands: Any) -> Values:
+        """A loop that is decided by integers, compiled."""
         goes_on, body = step.bodies
         first = step.params["cond_nconsts"]
         last = first + step.params["body_nconsts"]
 
         def asked(carry: list[Any]) -> Any:
-            answer = run(goes_on, (*operands[:first], *carry))[0]
+            answer = self.run(goes_on, (*operands[:first], *carry))[0]
             if isinstance(answer, (Truth, Jet)):
                 raise TraceError(
                     f"the loop at {step.place} ends by a comparison of real numbers, and enclosed derivatives cannot "
@@ -102,13 +110,15 @@ def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, 
 
         return lax.while_loop(
             asked,
-            lambda carry: [whole(value, step) for value in run(body, (*operands[first:last], *carry))],
-            [whole(value, step) for value in operands[last:]],
+            lambda carry: [self.whole(value, step) for value in self.run(body, (*operands[first:last], *carry))],
+            [self.whole(value, step) for value in operands[last:]],
         )
 
-    def cond(step: Step, which: Any, *operands: Any) -> Values:
+    def cond(self, step: Step, which: Any, *operands: Any) -> Values:
+        """One branch; where it is open which, all of them joined."""
         branches = [
-            lambda *given, body=body: [whole(value, step) for value in run(body, given)] for body in step.bodies
+            lambda *given, body=body: [self.whole(value, step) for value in self.run(body, given)]
+            for body in step.bodies
         ]
         if not isinstance(which, (Truth, Jet)):
             return lax.switch(jnp.asarray(which, jnp.int32), branches, *operands)
@@ -120,8 +130,12 @@ def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, 
             joined = [_joined(answer, pair, step) for pair in pairs]
         return joined
 
-    rules |= {"scan": scan, "while": while_loop, "cond": cond}
-    return {name: rules[name] for name in ("scan", "while", "cond")}
+
+def loops(table: Mapping[str, Rule], lift: Callable[[Any], Any], n: int | None, *, second: bool) -> dict[str, Rule]:
+    """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`."""
+    own = _Loops(dict(table), lift, n, second)
+    own.rules.update({"scan": own.scan, "while": own.while_loop, "cond": own.cond})
+    return {name: own.rules[name] for name in ("scan", "while", "cond")}
 
 
 def _joined(answer: Truth, pair: tuple[Any, Any], step: Step) -> Any:
@@ -132,7 +146,8 @@ def _joined(answer: Truth, pair: tuple[Any, Any], step: Step) -> Any:
     return chosen(answer, no, yes, choose(answer, (no.value, yes.value)), jump=True)
 
 
-def _turn(run: Any, turn: int) -> Any:
+def turn_of(run: Any, turn: int) -> Any:
+    """One slice along the leading axis of the value."""
     if not isinstance(run, Jet):
         return jax.tree.map(lambda x: x[turn], run)
     cut: list[Any] = [
@@ -141,7 +156,8 @@ def _turn(run: Any, turn: int) -> Any:
     return Jet(*cut)
 
 
-def _stacked(column: Sequence[Any]) -> Any:
+def stacked(column: Sequence[Any]) -> Any:
+    """Values side by side along a new leading axis."""
     if not isinstance(column[0], Jet):
         return jax.tree.map(lambda *parts: jnp.stack(parts), *column)
     out: list[Any] = []
@@ -159,4 +175,4 @@ def _stacked(column: Sequence[Any]) -> Any:
     return Jet(*out)
 
 
-__all__ = ["Stepped", "dense", "loops", "steps"]
+__all__ = ["Stepped", "dense", "loops", "stacked", "steps", "turn_of"]

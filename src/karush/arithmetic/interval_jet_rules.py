@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from karush.arithmetic import interval as values
 from karush.arithmetic import interval_arrays as arrays
 from karush.arithmetic import interval_functions as functions
+from karush.arithmetic import interval_jet_running as further
 from karush.arithmetic.interval_jet_loops import Stepped, dense, loops, steps
 from karush.arithmetic.interval_jets import (
+    ALL,
     Jet,
     chosen,
     composed,
@@ -145,15 +147,6 @@ def reduce_extreme(step: Step, a: Jet) -> Values:
     return (Jet(value, taken(a.first, 1), unbounded(taken(a.second, 2), several)),)
 
 
-def logaddexp(step: Step, a: Jet, b: Jet) -> Values:
-    """``b + softplus(a − b)``."""
-    (value,) = values.logaddexp(step, a.value, b.value)
-    gap = sum_of(a, opposite(b))
-    slopes = SLOPES["softplus"]
-    soft = composed(gap, value, lambda: slopes[0](gap.value, value), lambda: slopes[1](gap.value, value))
-    return (Jet(value, plus(soft.first, b.first), plus(soft.second, b.second)),)
-
-
 def select(n: int | None, *, second: bool) -> Rule:
     """Rule of ``select_n``; a choice that is open may be a jump, between constants too."""
 
@@ -227,11 +220,14 @@ def guarded(rule: Rule, fallback: Rule, stepped: Stepped) -> Rule:
     return guard
 
 
+SUMS = ("scatter-add", "scatter-sub", "reduce_sum", "cumsum")
+
+
 def table(n: int | None = None, *, second: bool = False) -> dict[str, Rule]:
     """Rules for derivatives in n variables; None, for values that have none where they jump."""
     stepped = steps(n, second=second)
     own: dict[str, Rule] = {
-        **{name: (lambda step, a, name=name: (unary(name, a),)) for name in SLOPES if name in functions.UNARY},
+        **{name: (lambda step, a, name=name: (unary(name, a),)) for name in SLOPES if name in ALL},
         "neg": lambda step, a: (opposite(a),),
         "add": lambda step, a, b: (sum_of(a, b),),
         "add_any": lambda step, a, b: (sum_of(a, b),),
@@ -243,17 +239,20 @@ def table(n: int | None = None, *, second: bool = False) -> dict[str, Rule]:
         "max": extreme("max"),
         "min": extreme("min"),
         "clamp": clamp,
-        "custom_jvp_call": logaddexp,
         "dot_general": contract,
+        **further.RULES,
         "reduce_max": reduce_extreme,
         "reduce_min": reduce_extreme,
         "select_n": select(n, second=second),
         "convert_element_type": convert,
         **{
             name: (lambda step, a, name=name: stepped(step, values.RULES[name], (a,)))
-            for name in ("floor", "ceil", "round", "sign")
+            for name in ("floor", "ceil", "round", "sign", "reduce_precision")
         },
-        **{name: spread_rule(values.RULES[name]) for name in (*arrays.MOVING, "scatter-add", "reduce_sum", "cumsum")},
+        **{
+            name: spread_rule(values.RULES[name])
+            for name in (*arrays.MOVING, "scatter-add", "scatter-sub", "reduce_sum", "cumsum")
+        },
         "gather": spread_rule(values.RULES["gather"], lambda step, a, at: arrays.gather(step, a, at, slope=True)),
         **{name: on_values(values.RULES[name]) for name in ("lt", "le", "gt", "ge", "eq", "ne", "is_finite")},
     }

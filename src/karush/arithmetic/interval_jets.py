@@ -16,9 +16,12 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from karush.arithmetic import interval_functions as functions
+from karush.arithmetic import interval_special as special
 from karush.arithmetic.interval_logic import less
 from karush.arithmetic.interval_numbers import Interval, Truth, constant, dense_ok, each, hull
 from karush.arithmetic.interval_slopes import SLOPES
+
+ALL = functions.UNARY | special.UNARY
 
 
 class Jet(NamedTuple):
@@ -128,7 +131,7 @@ def product(a: Jet, b: Jet) -> Jet:
 
 def unary(name: str, a: Jet) -> Jet:
     """An elementary function."""
-    value = functions.UNARY[name](a.value)
+    value = ALL[name](a.value)
     first, second = SLOPES[name]
     return composed(a, value, lambda: first(a.value, value), lambda: second(a.value, value))
 
@@ -193,6 +196,7 @@ def zeros(shape: tuple[int, ...]) -> Interval:
 
 
 __all__ = [
+    "ALL",
     "Jet",
     "chosen",
     "composed",

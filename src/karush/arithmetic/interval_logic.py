@@ -49,7 +49,14 @@ def comparison(name: str) -> Rule:
 
     def rule(step: Step, a: Any, b: Any) -> Values:
         if isinstance(a, Truth) or isinstance(b, Truth):
-            raise TraceError(f"'{name}' of answers at {step.place} has no rule in intervals; use & | ~")
+            if name not in ("eq", "ne"):
+                raise TraceError(f"'{name}' of answers at {step.place} has no rule in intervals; use & | ~")
+            a, b = as_truth(a), as_truth(b)
+            differ = Truth(
+                (a.can_be_true & b.can_be_false) | (a.can_be_false & b.can_be_true),
+                (a.can_be_true & b.can_be_true) | (a.can_be_false & b.can_be_false),
+            )
+            return (differ if name == "ne" else opposite(differ),)
         ok = both(a.ok, b.ok)
         if step.inputs[0] == step.inputs[1]:
             # The same number: ``x != x`` asks for NaN.

@@ -5,6 +5,7 @@
 | log1p | 128 near −0.41 | ``log(u) x / (u − 1)``, ``u = 1 + x`` |
 | atanh | 129 | ``sign(x) log1p(2|x| / (1 − |x|)) / 2`` |
 | sinh | 496 for large x | ``(e + e / (e + 1)) / 2``, ``e = expm1 |x|``; ``exp(|x| − log 2)`` beyond 20 |
+| erf_inv | 484000 near ±1 | one step of Newton's method on erfc |
 | cosh | 496 for large x | ``(e + 1/e) / 2``, ``e = exp |x|`` |
 | sin, cos | 0.5, but scalar code | reduction by π/2 in four parts [CW80], then the polynomials of fdlibm |
 | cbrt | 60 for the largest x | one step of Newton's method on XLA's own |
@@ -39,6 +40,15 @@ def cbrt(x: Any) -> Any:
     y = lax.cbrt(x)
     safe = jnp.where((x == 0.0) | jnp.isinf(x), 1.0, y)
     return jnp.where((x == 0.0) | jnp.isinf(x), y, safe - (safe - (x / safe) / safe) / 3.0)
+
+
+def erf_inv(x: Any) -> Any:
+    """XLA's own, and beyond 1/2 one step of Newton's method for ``erfc y = 1 − |x|``, a difference that is exact."""
+    own, size = lax.erf_inv(x), jnp.abs(x)
+    outer = (size > 0.5) & (size < 1.0)
+    y = jnp.where(outer, jnp.abs(own), 1.0)
+    slope = (2.0 / math.sqrt(math.pi)) * lax.exp(-y * y)
+    return jnp.where(outer, jnp.sign(x) * (y + (lax.erfc(y) - (1.0 - size)) / slope), own)
 
 
 def sinh(x: Any) -> Any:
@@ -115,9 +125,19 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "logistic": lax.logistic,
     "erf": lax.erf,
     "erfc": lax.erfc,
+    "erf_inv": erf_inv,
+    "lgamma": lax.lgamma,
+    "digamma": lax.digamma,
+    "polygamma 1": lambda x: lax.polygamma(jnp.ones_like(x), x),
+    "polygamma 2": lambda x: lax.polygamma(jnp.full_like(x, 2.0), x),
+    "polygamma 3": lambda x: lax.polygamma(jnp.full_like(x, 3.0), x),
 }
 """primitive -> function of one number"""
 
+FLOORS = {"lgamma": 1.0, "digamma": 1.0}
+"""functions whose error near their zeros is measured against this, not against their value"""
+POLYGAMMA = (2.0**-10, 2.0**20)
+"""where polygamma functions are enclosed"""
 LARGEST_ANGLE = 2.0**20
 """beyond it sin and cos are enclosed by [−1, 1], and tan is not enclosed"""
 LEAST_EXPONENT = -708.0
@@ -125,4 +145,4 @@ LEAST_EXPONENT = -708.0
 LARGEST_ERFC = 26.0
 """above it erfc is enclosed by 0 and its value here"""
 
-__all__ = ["FUNCTIONS", "LARGEST_ANGLE", "LARGEST_ERFC", "LEAST_EXPONENT"]
+__all__ = ["FLOORS", "FUNCTIONS", "LARGEST_ANGLE", "LARGEST_ERFC", "LEAST_EXPONENT", "POLYGAMMA"]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from karush.arithmetic import interval_functions as functions
 from karush.arithmetic.interval_numbers import Interval, around, constant, hull
+from karush.arithmetic.interval_special import polygamma_of
 
 Slope = Callable[[Interval, Interval], Interval]
 """([x], f([x])) -> range of a derivative"""
@@ -88,6 +89,15 @@ def _cube_root_slope(x: Interval, f: Interval) -> Interval:
     return functions.div(constant(1.0), functions.mul(constant(3.0), functions.square(f)))
 
 
+def _square_minus_one(x: Interval) -> Interval:
+    return functions.mul(functions.sub(x, constant(1.0)), functions.add(x, constant(1.0)))
+
+
+def _bell_inverse(y: Interval) -> Interval:
+    """``(√π / 2) e^(y²)``, the slope of the inverse of erf."""
+    return functions.mul(around(math.sqrt(math.pi) / 2.0), functions.UNARY["exp"](functions.square(y)))
+
+
 HALF, LOG2 = 0.5, math.log(2.0)
 THIRD = 1.0 / math.sqrt(3.0)
 
@@ -159,6 +169,22 @@ SLOPES: dict[str, tuple[Slope, Slope]] = {
         lambda x, f: functions.neg(_gauss(x)),
         lambda x, f: functions.neg(at_ends(_gauss_slope, (-math.sqrt(HALF), math.sqrt(HALF)), x)),
     ),
+    "acosh": (
+        lambda x, f: functions.UNARY["rsqrt"](_square_minus_one(x)),
+        lambda x, f: functions.neg(
+            functions.mul(x, functions.whole_power(functions.UNARY["rsqrt"](_square_minus_one(x)), 3))
+        ),
+    ),
+    "atanh": (
+        lambda x, f: functions.div(constant(1.0), _one_minus_square(x)),
+        lambda x, f: functions.div(_twice(x), functions.square(_one_minus_square(x))),
+    ),
+    "erf_inv": (
+        lambda x, f: _bell_inverse(f),
+        lambda x, f: functions.mul(_twice(f), functions.square(_bell_inverse(f))),
+    ),
+    "lgamma": (lambda x, f: polygamma_of(0, x), lambda x, f: polygamma_of(1, x)),
+    "digamma": (lambda x, f: polygamma_of(1, x), lambda x, f: polygamma_of(2, x)),
     "square": (lambda x, f: _twice(x), lambda x, f: constant(2.0)),
     "abs": (_sign_hull, _flat_but_at_zero),
 }

@@ -7,6 +7,7 @@ twofold products.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -19,9 +20,9 @@ MOST_PRODUCTS = 1 << 22
 """products of a contraction that are formed at once; above, one slice of the summed axis after the other"""
 
 
-def both(function: Callable[[Any], Any], a: Twofold) -> Twofold:
-    """`function`, which only moves elements, of the upper and of the lower parts."""
-    return Twofold(function(a.hi), function(a.lo))
+def both(function: Callable[[Any], Any], a: Any) -> Any:
+    """`function`, which only moves elements, of every part of the numbers."""
+    return jax.tree_util.tree_map(function, a)
 
 
 def moved(step: Step, *operands: Any) -> Values:
@@ -40,15 +41,15 @@ def gather(step: Step, a: Twofold, indices: Any) -> Values:
     return (Twofold(hi, jnp.where(jnp.isfinite(hi), lo, jnp.zeros_like(lo))),)
 
 
-def tree(combine: Callable[[Twofold, Twofold], Twofold], a: Twofold, axes: Sequence[int], neutral: float) -> Twofold:
-    """Fold along axes, pairs first."""
-    shape = jnp.shape(a.hi)
+def tree(combine: Callable[[Any, Any], Any], a: Any, axes: Sequence[int], neutral: Callable[[Any], Any]) -> Any:
+    """Fold along axes, pairs first; `neutral` makes the numbers of a shape that stand for an empty fold."""
+    shape = jnp.shape(jax.tree_util.tree_leaves(a)[0])
     kept = [axis for axis in range(len(shape)) if axis not in tuple(axes)]
     outer = [shape[axis] for axis in kept]
     count = int(np.prod([shape[axis] for axis in axes], dtype=int))
     rows = both(lambda x: jnp.transpose(x, (*kept, *axes)).reshape((*outer, count)), a)
     if count == 0:
-        return exact(jnp.full(outer, neutral, a.hi.dtype))
+        return neutral(outer)
     while count > 1:
         half = count // 2
         paired = combine(
@@ -56,19 +57,24 @@ def tree(combine: Callable[[Twofold, Twofold], Twofold], a: Twofold, axes: Seque
         )
         if count % 2:
             rest = both(lambda x, half=half: x[..., 2 * half :], rows)
-            paired = Twofold(*(jnp.concatenate(pair, axis=-1) for pair in zip(paired, rest, strict=True)))
+            paired = jax.tree_util.tree_map(lambda x, y: jnp.concatenate((x, y), axis=-1), paired, rest)
         rows, count = paired, half + count % 2
     return both(lambda x: x[..., 0], rows)
 
 
+def filled(a: Twofold, number: float) -> Callable[[Any], Twofold]:
+    """Maker of twofold numbers of the dtype of `a`, all equal."""
+    return lambda shape: exact(jnp.full(shape, number, a.hi.dtype))
+
+
 def reduce_sum(step: Step, a: Twofold) -> Values:
     """Sum along axes."""
-    return (tree(add, a, step.params["axes"], 0.0),)
+    return (tree(add, a, step.params["axes"], filled(a, 0.0)),)
 
 
 def reduce_prod(step: Step, a: Twofold) -> Values:
     """Product along axes."""
-    return (tree(mul, a, step.params["axes"], 1.0),)
+    return (tree(mul, a, step.params["axes"], filled(a, 1.0)),)
 
 
 def running(combine: Callable[[Twofold, Twofold], Twofold]) -> Rule:
@@ -100,7 +106,7 @@ def extreme(largest: bool) -> Rule:
 
     def rule(step: Step, a: Twofold) -> Values:
         limit = -jnp.inf if largest else jnp.inf
-        return (tree(maximum if largest else minimum, a, step.params["axes"], limit),)
+        return (tree(maximum if largest else minimum, a, step.params["axes"], filled(a, limit)),)
 
     return rule
 
@@ -184,7 +190,7 @@ def product(left: Twofold, right: Twofold) -> Twofold:
             both(lambda x: jnp.broadcast_to(x[:, :, None, :], (batch, rows, columns, count)), left),
             both(lambda x: jnp.broadcast_to(x[:, None, :, :], (batch, rows, columns, count)), right),
         )
-        return tree(add, terms, (3,), 0.0)
+        return tree(add, terms, (3,), filled(terms, 0.0))
 
     def turn(total: Twofold, pair: tuple[Twofold, Twofold]) -> tuple[Twofold, None]:
         x, y = pair

@@ -11,11 +11,19 @@ from karush.jaxprs.walk import Program, Rule, Step, interpret
 Values = Sequence[Any]
 
 
-def rules(table: Mapping[str, Rule], lift: Callable[[Any], Any]) -> dict[str, Rule]:
-    """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`."""
+def rules(
+    table: Mapping[str, Rule], lift: Callable[[Any], Any], settle: Callable[[Any], Any] = lambda value: value
+) -> dict[str, Rule]:
+    """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`.
+
+    `settle` gives a value the structure that it has on every turn of a loop and in every branch.
+    """
 
     def run(body: Program, operands: Sequence[Any]) -> list[Any]:
-        return interpret(body, operands, table, lift=lift)
+        return [settle(value) for value in interpret(body, operands, table, lift=lift)]
+
+    def settled(operands: Sequence[Any]) -> list[Any]:
+        return [settle(value) for value in operands]
 
     def scan(step: Step, *operands: Any) -> Values:
         body, params = step.bodies[0], step.params
@@ -26,7 +34,11 @@ def rules(table: Mapping[str, Rule], lift: Callable[[Any], Any]) -> dict[str, Ru
             return out[: params["num_carry"]], out[params["num_carry"] :]
 
         carry, stacked = lax.scan(
-            turn, list(operands[first:last]), list(operands[last:]), length=params["length"], reverse=params["reverse"]
+            turn,
+            settled(operands[first:last]),
+            settled(operands[last:]),
+            length=params["length"],
+            reverse=params["reverse"],
         )
         return [*carry, *stacked]
 
@@ -37,7 +49,7 @@ def rules(table: Mapping[str, Rule], lift: Callable[[Any], Any]) -> dict[str, Ru
         return lax.while_loop(
             lambda carry: run(goes_on, (*operands[:first], *carry))[0],
             lambda carry: run(body, (*operands[first:last], *carry)),
-            list(operands[last:]),
+            settled(operands[last:]),
         )
 
     def cond(step: Step, which: Any, *operands: Any) -> Values:

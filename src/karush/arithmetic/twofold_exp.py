@@ -101,11 +101,11 @@ def expm1_small(r: Twofold) -> Twofold:
     return u
 
 
-def reduced(a: Twofold) -> tuple[Any, Twofold]:
-    """Integer k and r with ``a = k ln 2 + r``, |r| < 0.35, for exponents that matter."""
+def reduced(a: Twofold, reach: float | None = None) -> tuple[Any, Twofold]:
+    """Integer k and r with ``a = k ln 2 + r``, |r| < 0.35, for |a| up to `reach`: by default, where exp is finite."""
     fmt = format_of(a.hi)
     # Beyond, exp leaves the range of the dtype; the bound keeps k in integers.
-    reach = 2.0 * (fmt.largest + fmt.digits)
+    reach = 2.0 * (fmt.largest + fmt.digits) if reach is None else reach
     h = jnp.clip(a.hi, -reach, reach)
     lo = jnp.where(h == a.hi, a.lo, jnp.zeros_like(a.lo))
     k = jnp.round(h * np.dtype(h.dtype).type(1.0 / float(LN2)))
