@@ -1,8 +1,8 @@
 """`karush.audit` on the corpus of idioms: recall, precision, witnesses, decided functions, false *safe* verdicts.
 
 `python -m benchmarks.audit [--names NAME ...] [--samples 1000000]` writes benchmarks/results/audit.{json,md}, and goes
-on where it was interrupted. Labels are by rule (`benchmarks.labels`). Every finding's witness is run again under ``jit``
-by this file and held against the exact value; every function called safe is run at `--samples` points, screened in
+on where it was interrupted. Labels are by rule (`benchmarks.labels`). Every finding's witness is run again under jit by
+this file and held against the exact value; every function called safe is run at `--samples` points, screened in
 float64, with exact values for all that come within a factor of 4 of the threshold and for some others.
 """
 

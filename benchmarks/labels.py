@@ -8,7 +8,7 @@ there, the one-sided derivative of the value, comparisons answered as at the poi
 both. *slight*: neither, but somewhere more than 4 bits are lost. *sound*: nothing of this was met.
 
 The range is measured half evenly, half by bit pattern. Exact values are Arb's, computed for many points at once by
-`karush.stability.truth`, which the audit does not use; the conditioning is what half an ulp of change of each input does.
+`karush.stability.truth`, which the audit does not use; conditioning is what half an ulp of change of each input does.
 """
 
 from typing import Any, NamedTuple
