@@ -34,6 +34,8 @@ NORMS = (2, math.inf)
 SEED = 0
 LIMIT = 30.0
 """seconds a cell may take"""
+RATIO = 1.005
+"""upper / lower at which karush may stop; else it spends its default budget"""
 SAME = 1e-6
 """relative difference below which two bounds are equal: what karush's search leaves, below solvers' tolerances"""
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"tanh": jnp.tanh, "relu": jax.nn.relu}
@@ -77,9 +79,8 @@ def measured(cell: Cell) -> dict[str, Any]:
     """karush on one cell, tracing and compilation included."""
     n = cell.sizes[0]
     start = time.perf_counter()
-    found = karush.lipschitz(
-        network(cell.sizes, cell.activation), karush.Box.around(np.zeros(n), cell.radius), norm=(cell.norm, cell.norm)
-    )
+    box = karush.Box.around(np.zeros(n), cell.radius)
+    found = karush.lipschitz(network(cell.sizes, cell.activation), box, norm=(cell.norm, cell.norm), ratio=RATIO)
     seconds = time.perf_counter() - start
     return {"lower": found.lower, "upper": found.upper, "seconds": seconds, "boxes": found.boxes, "label": found.label}
 

@@ -17,16 +17,16 @@ import numpy as np
 from karush.arithmetic import interval_functions as functions
 from karush.arithmetic.interval import dense_ok, enter
 from karush.arithmetic.interval_arrays import total
-from karush.arithmetic.interval_jet_rules import JetProgram
-from karush.arithmetic.interval_numbers import Interval
+from karush.arithmetic.interval_numbers import EPS, Interval
 from karush.bounds import norms
 from karush.bounds.enclose import BATCH
 from karush.bounds.layers import Network
-from karush.bounds.zonotopes import slopes_on
+from karush.bounds.shifts import FoldedJets
+from karush.bounds.zonotopes import larger, slopes_on
 from karush.jaxprs.function import FlatFunction
 
-MOST_CORNERS = 4
-"""inputs up to which corners are listed: 2⁴ of them"""
+MOST_CORNERS = 1024
+"""corners of a box times outputs up to which they are listed"""
 MOST_SECOND = 16
 """inputs up to which second derivatives of a function of several inputs are worth their cost"""
 
@@ -39,9 +39,11 @@ class Derivatives(NamedTuple):
     hi: np.ndarray
     axis: np.ndarray
     """(B,) the coordinate to split"""
-    corners_lo: np.ndarray
-    """(B, c, k, n): the second-order form at c corners, with R on each side; infinite where it says nothing"""
-    corners_hi: np.ndarray
+    near_lo: np.ndarray
+    """(B, k, n) of ``f'(m) ± R |X − m|``; infinite where it is not known"""
+    near_hi: np.ndarray
+    linear: np.ndarray
+    """(B, k, n, n): H times half the width of the box; empty where corners are not listed"""
 
 
 Run = Callable[[np.ndarray, np.ndarray], Derivatives]
@@ -55,17 +57,17 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
     """
     n = moving.size
     curved = not second and n <= MOST_SECOND
-    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=n))) if n <= MOST_CORNERS else np.zeros((0, n))
+    listed = curved and 2**n * flat.k <= MOST_CORNERS
     moves = moving[:, None] & moving[None, :] if second else moving
 
-    jets = JetProgram(flat.closed_jaxpr, second=second or curved)
+    jets = FoldedJets(flat.closed_jaxpr, second=second or curved)
 
     def one(low: Any, high: Any) -> Any:
         box = enter(low, high)
         value, first, *rest = jets(box)
         matrix = turned(rest[0]) if second else Interval(first.lo.T, first.hi.T)
         matrix = known(value, matrix)
-        spread = [jnp.full((len(signs), flat.k, n), end) for end in (-jnp.inf, jnp.inf)]
+        form = (jnp.zeros((0, n)), jnp.zeros((0, n)), jnp.zeros((0, n, n)))
         weight = high - low
         if network is not None and not second:
             matrix = meet(matrix, slopes_on(network, box.lo, box.hi).jacobian)
@@ -76,16 +78,21 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
             hessian = known(value, Interval(*[jnp.moveaxis(end, -1, 0) for end in (rest[0].lo, rest[0].hi)]))
             step = functions.sub(box, Interval(middle, middle))
             matrix = meet(matrix, mean_value(slope, hessian, step))
-            if len(signs):
-                corners = at_corners(slope, hessian, step, jnp.asarray(signs))
-                spread = [jnp.where(jnp.asarray(moves), end, 0.0) for end in corners]
+            if listed:
+                near_lo, near_hi, linear = affine(slope, hessian, step)
+                still = ~jnp.asarray(moves)
+                form = (
+                    jnp.where(still, 0.0, near_lo),
+                    jnp.where(still, 0.0, near_hi),
+                    jnp.where(still[:, None], 0.0, linear),
+                )
             # The coordinate along which the derivative varies most.
             varies = functions.magnitude(hessian).hi.max(axis=(0, 1)) * (high - low)
             weight = jnp.where(jnp.all(jnp.isfinite(varies)) & jnp.any(varies > 0.0), varies, weight)
         lo, hi = (jnp.where(jnp.asarray(moves), end, 0.0) for end in (matrix.lo, matrix.hi))
         if second:
             weight = weight * (1.0 + jnp.max(jnp.where(jnp.isfinite(hi - lo), hi - lo, 0.0), axis=0))
-        return lo, hi, jnp.argmax(weight), *spread
+        return lo, hi, jnp.argmax(weight), *form
 
     program = jax.jit(jax.vmap(one))
 
@@ -122,33 +129,42 @@ def mean_value(slope: Interval, hessian: Interval, step: Interval) -> Interval:
     return functions.add(slope, total(functions.mul(hessian, Interval(step.lo[None, None], step.hi[None, None])), (2,)))
 
 
-def at_corners(slope: Interval, hessian: Interval, step: Interval, signs: Any) -> tuple[Any, Any]:
-    """Ends of the second-order form (c, k, n) at the corners of the box of ± the largest step around the middle."""
+def affine(slope: Interval, hessian: Interval, step: Interval) -> tuple[Any, Any, Any]:
+    """Ends (k, n) of ``f'(m) ± R |X − m|``, and ``H`` times half the width of the box (k, n, n)."""
     middle = 0.5 * hessian.lo + 0.5 * hessian.hi
     radius = functions.sub(hessian, Interval(middle, middle))
     reach = jnp.maximum(-step.lo, step.hi)
     away = total(functions.mul(functions.magnitude(radius), Interval(reach, reach)), (2,)).hi
-
-    def corner(sign: Any) -> Interval:
-        here = reach * sign
-        # The middle of the second derivatives is exact: any number serves.
-        linear = total(functions.mul(Interval(middle, middle), Interval(here, here)), (2,))
-        return functions.add(functions.add(slope, linear), Interval(-away, away))
-
-    ends = jax.vmap(corner)(signs)
-    finite = jnp.all(jnp.isfinite(ends.lo)) & jnp.all(jnp.isfinite(ends.hi))
-    return jnp.where(finite, ends.lo, -jnp.inf), jnp.where(finite, ends.hi, jnp.inf)
+    near = functions.add(slope, Interval(-away, away))
+    # The middle of the second derivatives is exact, any number serves; times the reach it is rounded.
+    linear = middle * reach
+    slip = larger(EPS * jnp.sum(jnp.abs(linear), 2), 2.0 * reach.size)
+    near = functions.add(near, Interval(-slip, slip))
+    finite = jnp.all(jnp.isfinite(near.lo)) & jnp.all(jnp.isfinite(near.hi)) & jnp.all(jnp.isfinite(linear))
+    return (
+        jnp.where(finite, near.lo, -jnp.inf),
+        jnp.where(finite, near.hi, jnp.inf),
+        jnp.where(finite, linear, 0.0),
+    )
 
 
 def norm_bound(found: Derivatives, norm: tuple[float, float]) -> np.ndarray:
     """Upper bound (B,) of the norm of the derivative on each box."""
     plain = norms.upper(found.lo, found.hi, *norm)
-    count = found.corners_lo.shape[1]
-    if count == 0:
+    n, k = found.lo.shape[-1], found.lo.shape[-2]
+    if found.linear.size == 0:
         return plain
-    flat = [end.reshape((-1, *end.shape[2:])) for end in (found.corners_lo, found.corners_hi)]
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
+    moved = np.einsum("bkij,cj->bcki", found.linear, signs)
+    slip = norms.upward(norms.EPS * n * np.abs(found.linear).sum(-1), 2 * n)[:, None]
+    spread = norms.upward(
+        norms.EPS * (np.abs(moved) + np.abs(found.near_lo)[:, None] + np.abs(found.near_hi)[:, None]), 4
+    )
+    low = found.near_lo[:, None] + moved - slip - spread
+    high = found.near_hi[:, None] + moved + slip + spread
+    shape = (-1, k, n)
     # A convex function of x on the box, but for R, is largest at a corner.
-    corners = norms.upper(flat[0], flat[1], *norm).reshape((-1, count)).max(axis=1)
+    corners = norms.upper(low.reshape(shape), high.reshape(shape), *norm).reshape((len(plain), -1)).max(axis=1)
     return np.minimum(plain, corners)
 
 

@@ -29,6 +29,7 @@ from karush.jaxprs.walk import Step, inline, interpret
 MOST_VARIABLES = 3000
 """inputs and activations together: the matrices have its square as size"""
 RELU = "relu"
+SOFTPLUS = "softplus"
 LINEAR = frozenset(
     (
         *arrays.MOVING,
@@ -197,7 +198,7 @@ class _Reader:
             raise NotLayered(f"'{name}' of two values at {step.place}")
         a, b = operands if moving == [0] else operands[::-1]
         if name == "custom_jvp_call":
-            return sum_of(self.opened("softplus", sum_of(a, opposite(b))), b)
+            return sum_of(self.opened(SOFTPLUS, sum_of(a, opposite(b))), b)
         neutral = -math.inf if name == "max" else math.inf
         if values.literal(step, 1 - moving[0]) == neutral:
             return a
@@ -209,4 +210,4 @@ class _Reader:
 ACTIVE = frozenset((*SLOPES, "max", "min", "integer_pow", "custom_jvp_call")) - {"neg"}
 """primitives that may open variables"""
 
-__all__ = ["RELU", "Layer", "Matrix", "Network", "recognised"]
+__all__ = ["RELU", "SOFTPLUS", "Layer", "Matrix", "Network", "recognised"]

@@ -15,12 +15,15 @@ from karush.arithmetic.interval_margins import label
 from karush.bounds import norms
 from karush.bounds.box import Box, traced_on
 from karush.bounds.branching import search
-from karush.bounds.derivative_boxes import MOST_CORNERS, derivative
+from karush.bounds.derivative_boxes import derivative
 from karush.bounds.layers import recognised
+from karush.bounds.loewner import by_order
 from karush.bounds.network_bounds import by_layers
 from karush.core.errors import OptionError, ProblemError, TraceError
 from karush.core.precision import float64
 
+MOST_HALVED = 4
+"""inputs of a network up to which its box is halved as often as the budget allows"""
 BUDGET = 4096
 """boxes evaluated at most, unless the caller says otherwise"""
 
@@ -117,10 +120,12 @@ def lipschitz(
         raise TraceError(f"the gradient of a function of {flat.k} outputs is asked for; return one number of shape ()")
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         second = of == "gradient"
-        network = None if second else recognised(flat.closed_jaxpr)
+        network = recognised(flat.closed_jaxpr)
         run = derivative(flat, low < high, second=second, network=network)
-        tighter = None if network is None else by_layers(network, norm)
-        if network is not None and flat.n > MOST_CORNERS:
+        tighter = None
+        if network is not None:
+            tighter = by_order(network, norm, budget) if second else by_layers(network, norm)
+        if not second and network is not None and flat.n > MOST_HALVED:
             # Halving boxes of many inputs gains little, and less than the layers do.
             budget = min(budget, 2 * (1 if tighter is None else tighter[1]))
         found = search(run, low, high, norm, ratio, budget, tighter)

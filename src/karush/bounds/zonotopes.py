@@ -17,7 +17,7 @@ from karush.arithmetic import interval_functions as functions
 from karush.arithmetic.interval_arrays import dot
 from karush.arithmetic.interval_numbers import EPS, FLUSHED, Interval, constant, dense_ok
 from karush.arithmetic.interval_slopes import SLOPES
-from karush.bounds.layers import RELU, Layer, Matrix, Network
+from karush.bounds.layers import RELU, SOFTPLUS, Layer, Matrix, Network
 
 PLAIN = (((1,), (0,)), ((), ()))
 """dimension numbers of a matrix product"""
@@ -99,7 +99,7 @@ def passed(layer: Layer, before: Sums) -> tuple[Sums, Interval]:
         slope = Interval(jnp.where(z.lo >= 0.0, 1.0, 0.0), jnp.where(z.hi <= 0.0, 0.0, 1.0))
         chosen, rest = chord(z)
     else:
-        y = functions.UNARY[layer.name](z)
+        y = valued(layer.name, z)
         slope = SLOPES[layer.name][0](z, y)
         lo, hi = (jnp.broadcast_to(end, jnp.shape(z.lo)) for end in (slope.lo, slope.hi))
         slope = Interval(lo, hi, slope.ok)
@@ -121,6 +121,19 @@ def passed(layer: Layer, before: Sums) -> tuple[Sums, Interval]:
         both,
     )
     return after, slope
+
+
+def valued(name: str, z: Interval) -> Interval:
+    """Range of an activation; softplus, ``max(z, 0) + log(1 + e^−|z|)``, rises and is taken at both ends."""
+    if name != SOFTPLUS:
+        return functions.UNARY[name](z)
+
+    def at(end: Any) -> Interval:
+        tail = functions.UNARY["log1p"](functions.exp(functions.neg(functions.magnitude(Interval(end, end)))))
+        most = jnp.maximum(end, 0.0)
+        return functions.add(Interval(most, most), tail)
+
+    return Interval(at(z.lo).lo, at(z.hi).hi, z.ok)
 
 
 def sums_of(layer: Layer, v: Sums) -> tuple[Interval, Any, Any, Any]:
@@ -153,8 +166,7 @@ def chord(z: Interval) -> tuple[Any, Interval]:
 
 def line(name: str, z: Interval, slope: Interval) -> tuple[Any, Interval]:
     """A slope s for φ, and a range of ``φ(z) − s z``."""
-    function = functions.UNARY[name]
-    at = [function(Interval(end, end)) for end in (z.lo, z.hi)]
+    at = [valued(name, Interval(end, end)) for end in (z.lo, z.hi)]
 
     def rest(s: Any) -> list[Interval]:
         return [
@@ -185,4 +197,4 @@ def backward(network: Network, slopes: list[Interval]) -> Interval:
     return row
 
 
-__all__ = ["Slopes", "product", "slopes_on"]
+__all__ = ["Slopes", "larger", "product", "slopes_on", "valued"]
