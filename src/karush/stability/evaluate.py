@@ -69,7 +69,7 @@ def _emit_one(term: Term, arguments: Sequence[Any], args: list[Any]) -> Any:
     if term.op == "input":
         return arguments[term.param]
     if term.op == "const":
-        return jnp.asarray(term.param, term.dtype)
+        return jnp.asarray(term.param, term.dtype) if term.is_float else jnp.asarray(term.param)
     if term.op in ELEMENTWISE:
         return ELEMENTWISE[term.op].jax(*args, **({} if term.param is None else {"param": term.param}))
     if term.op in STRUCTURAL:

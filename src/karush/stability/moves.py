@@ -21,6 +21,24 @@ LARGEST = 150
 """terms of a program beyond which nothing is added"""
 
 
+GROUPS = (
+    (
+        "log of a quotient", "log of a product", "log of exp", "log of a scaled exp", "log of a power", "log(1 + a)",
+        "log of two scaled exponentials",
+        "repetition moved inward", "sum of exponentials, one dominating", "log logistic", "logistic",
+    ),
+    (
+        "sum of exponentials, one dominating", "repetition moved inward", "exponential over a scaled exponential",
+        "weighted exponential over a scaled exponential", "quotient of exponentials", "logistic, large", "logistic",
+    ),
+    ("scaled sum of powers", "power of a product", "power of a quotient", "power of a power"),
+    ("exp(a) - 1", "1 - exp(a)", "log(1 + a)", "log(1 - a)", "1 - cos(a)", "cos(a) - 1"),
+)  # fmt: skip
+"""names of rows that are applied together, wherever they match, as one rewrite"""
+LONGEST = 24
+"""rewrites in one such run"""
+
+
 @dataclass(frozen=True, eq=False)
 class Move:
     """One rewrite: which term, what instead, by which row."""
@@ -70,6 +88,28 @@ class Moves:
             yield Move(term, new, SCALE)
         for new in expansions(self.graph, term):
             yield Move(term, new, SERIES)
+
+    def in_groups(self, outputs: Sequence[Term]) -> Iterator[tuple[tuple[Move, ...], tuple[Term, ...]]]:
+        """The program after each group of rows, and after pairs of groups, with what was done."""
+        for first in (*((i,) for i in range(len(GROUPS))), (1, 0), (0, 1), (0, 3), (1, 3)):
+            after, done = tuple(outputs), []
+            for index in first:
+                after, more = self._exhausted(after, GROUPS[index])
+                done += more
+            if done and len(order(after)) <= LARGEST:
+                yield tuple(done), after
+
+    def _exhausted(self, outputs: tuple[Term, ...], names: Sequence[str]) -> tuple[tuple[Term, ...], list[Move]]:
+        """The program when no row of the group matches any more."""
+        done: list[Move] = []
+        while len(done) < LONGEST:
+            found = (m for term in order(outputs) for m in self.of_term(term) if m.row.name in names)
+            move = next(found, None)
+            if move is None:
+                break
+            outputs = tuple(replace(self.graph, outputs, move.old, move.new))
+            done.append(move)
+        return outputs, done
 
     def of_program(self, outputs: Sequence[Term]) -> Iterator[tuple[Move, tuple[Term, ...]]]:
         """Every rewrite with the program after it."""

@@ -197,7 +197,24 @@ def _reduction(numpy: Callable[..., Any], jax: Callable[..., Any]) -> Structure:
 
 RESHAPE = Structure(lambda p, v, s: v.reshape(len(v), *s), lambda p, x, s: x.reshape(s), lambda params: ())
 
+
+def _first_largest(xp: Any, axes: tuple[int, ...], x: Any) -> Any:
+    """Whether each element is the first largest along `axes`; booleans of x's shape."""
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    forward = (*kept, *axes)
+    rows = xp.transpose(x, forward).reshape(*[x.shape[axis] for axis in kept], -1)
+    places = xp.arange(rows.shape[-1])
+    found = places == xp.expand_dims(xp.argmax(rows, axis=-1), -1)
+    shape = [x.shape[axis] for axis in forward]
+    return xp.transpose(found.reshape(shape), [forward.index(axis) for axis in range(x.ndim)])
+
+
 STRUCTURAL: dict[str, Structure] = {
+    "is_first_largest": Structure(
+        lambda axes, v, s: _first_largest(np, tuple(axis + 1 for axis in axes), v),
+        lambda axes, x, s: _first_largest(jnp, axes, lax.stop_gradient(x)),
+        lambda params: (),
+    ),
     "broadcast_in_dim": Structure(
         _placed,
         lambda dimensions, x, s: lax.broadcast_in_dim(x, s, dimensions),
@@ -210,6 +227,23 @@ STRUCTURAL: dict[str, Structure] = {
         lambda order, v, s: np.transpose(v, (0, *(axis + 1 for axis in order))),
         lambda order, x, s: jnp.transpose(x, order),
         lambda params: tuple(params["permutation"]),
+    ),
+    "slice": Structure(
+        lambda cuts, v, s: v[(slice(None), *(slice(*cut) for cut in cuts))],
+        lambda cuts, x, s: x[tuple(slice(*cut) for cut in cuts)],
+        lambda params: tuple(
+            zip(
+                params["start_indices"],
+                params["limit_indices"],
+                params["strides"] or (1,) * len(params["start_indices"]),
+                strict=True,
+            )
+        ),
+    ),
+    "rev": Structure(
+        lambda axes, v, s: np.flip(v, tuple(axis + 1 for axis in axes)),
+        lambda axes, x, s: jnp.flip(x, axes),
+        lambda params: tuple(params["dimensions"]),
     ),
     "reduce_sum": _reduction(np.sum, jnp.sum),
     "reduce_max": _reduction(np.max, jnp.max),

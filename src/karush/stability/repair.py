@@ -138,9 +138,7 @@ def _with_twice_the_digits(
         after = check.errors(run)
         limit = before.mean() if best is None else best.after
         if after.mean() < limit - LEAST_GAIN and not _worse_somewhere(check, before, after):
-            best = Repaired(
-                run, (), rewrites[index], None, float(before.mean()), float(after.mean()), compensated=True
-            )
+            best = Repaired(run, (), rewrites[index], None, float(before.mean()), float(after.mean()), compensated=True)
     return best
 
 

@@ -5,6 +5,7 @@ never assumed. In a pattern ``n`` and ``k`` stand for constants, other names for
 of fractions (`karush.stability.rational`).
 """
 
+import ast
 from dataclasses import dataclass
 
 
@@ -61,6 +62,13 @@ EXPONENTIAL = (
     ),
     Row("product of exponentials", "exp(a) * exp(b)", "exp(a + b)", "Hig02"),
     Row("quotient of exponentials", "exp(a) / exp(b)", "exp(simp(a - b))", "Hig02"),
+    Row("exponential over a scaled exponential", "exp(a) / (b * exp(c))", "exp(simp(a - c)) / b", "BHH21"),
+    Row(
+        "weighted exponential over a scaled exponential",
+        "d * exp(a) / (b * exp(c))",
+        "d * exp(simp(a - c)) / b",
+        "BHH21",
+    ),
     Row("over an exponential", "a / exp(b)", "a * exp(-b)", "Hig02"),
     Row("power of an exponential", "pow(exp(a), b)", "exp(a * b)", "Hig02"),
     Row("1 - erf", "1 - erf(a)", "erfc(a)", "AS64"),
@@ -72,6 +80,7 @@ LOGARITHM = (
     Row("log(1 + a)", "log(1 + a)", "log1p(a)", "Kah87"),
     Row("log(1 - a)", "log(1 - a)", "log1p(-a)", "Kah87", (0.1, 0.9)),
     Row("log(a - 1) + ..", "log(a + k)", "log1p(simp(a + k - 1))", "Kah87", (1.5, 3.0)),
+    Row("log near one", "log(a)", "log1p(simp(a - 1))", "Kah87"),
     Row("log(a) - log(b)", "log(a) - log(b)", "log1p(simp((a - b) / b))", "Kah87"),
     Row("log of a quotient", "log(a / b)", "log(a) - log(b)", "Hig02"),
     Row("log of a quotient, close", "log(a / b)", "log1p(simp((a - b) / b))", "Kah87"),
@@ -104,6 +113,12 @@ LOGARITHM = (
     Row("acosh", "log(a + sqrt(a**2 - 1))", "acosh(a)", "AS64", (1.1, 3.0)),
     Row("atanh", "log((1 + a) / (1 - a))", "2 * atanh(a)", "AS64", (0.1, 0.9)),
     Row("log of 1 minus over 1 plus", "log((1 - a) / (1 + a))", "log1p(-a) - log1p(a)", "Ham87", (0.1, 0.9)),
+    Row(
+        "log of two scaled exponentials",
+        "log(c * exp(a) + d * exp(b))",
+        "max(a, b) + log(c * exp(a - max(a, b)) + d * exp(b - max(a, b)))",
+        "BHH21",
+    ),
 )
 
 TRIGONOMETRIC = (
@@ -126,6 +141,13 @@ TRIGONOMETRIC = (
     Row("cos of a sum", "cos(a + b)", "cossum(a, b)", "AS64"),
     Row("acos(1 - a)", "acos(1 - a)", "2 * asin(sqrt(a / 2))", "AS64", (0.1, 0.9)),
     Row("acos(a) small", "acos(a)", "2 * asin(sqrt((1 - a) / 2))", "AS64", (0.1, 0.9)),
+    Row(
+        "spherical law of cosines",
+        "acos(sin(a) * sin(b) + cos(a) * cos(b) * cos(c))",
+        "2 * asin(sqrt(sin(simp((a - b) / 2))**2 + cos(a) * cos(b) * sin(c / 2)**2))",
+        "Sin84",
+        (0.1, 1.0),
+    ),
     Row("tan(a) over sin(a)", "sin(a) / cos(a)", "tan(a)", "AS64"),
 )
 
@@ -170,6 +192,8 @@ ROOTS_AND_POWERS = (
     Row("square of a root", "sqrt(a)**2", "a", "Hig02"),
     Row("root of a product", "sqrt(a * b)", "sqrt(a) * sqrt(b)", "Hig02"),
     Row("root of a quotient", "sqrt(a / b)", "sqrt(a) / sqrt(b)", "Hig02"),
+    Row("power of a product", "pow(a * b, c)", "pow(a, c) * pow(b, c)", "Hig02"),
+    Row("power of a quotient", "pow(a / b, c)", "pow(a, c) / pow(b, c)", "Hig02"),
 )
 
 ARRANGEMENT = (
@@ -189,6 +213,22 @@ ARRANGEMENT = (
     Row("product of quotients", "(a / b) * (c / d)", "(a * c) / (b * d)", "Hig02"),
 )
 
-ROWS = EXPONENTIAL + LOGARITHM + TRIGONOMETRIC + ROOTS_AND_POWERS + ARRANGEMENT
+
+def _mirrored(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """``b - a -> -(...)`` for every row about ``a - b``."""
+    found = []
+    for row in rows:
+        tree = ast.parse(row.pattern, mode="eval").body
+        if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Sub) and not row.pattern.startswith("-"):
+            left, right = ast.unparse(tree.left), ast.unparse(tree.right)
+            mirror = Row(
+                f"{row.name}, mirrored", f"{right} - ({left})", f"-({row.replacement})", row.source, row.domain
+            )
+            found.append(mirror)
+    return tuple(found)
+
+
+ONE_SIDED = EXPONENTIAL + LOGARITHM + TRIGONOMETRIC + ROOTS_AND_POWERS
+ROWS = ONE_SIDED + _mirrored(ONE_SIDED) + ARRANGEMENT
 
 __all__ = ["ROWS", "Row"]

@@ -13,7 +13,7 @@ from karush.stability.rows import Row
 from karush.stability.terms import Graph, Term, is_number
 
 Rewrite = Callable[[Graph, Term], Term | None]
-STRUCTURES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims")
+STRUCTURES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "slice", "rev", "transpose")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def _reduced(graph: Graph, op: str, term: Term, axes: tuple[int, ...]) -> Term:
 def back(graph: Graph, term: Term, shape: tuple[int, ...], axes: tuple[int, ...]) -> Term:
     """What was reduced along `axes`, repeated along them."""
     kept = tuple(axis for axis in range(len(shape)) if axis not in axes)
-    return graph.make("broadcast_in_dim", (term,), kept, shape, term.dtype)
+    return graph.placed(term, kept, shape)
 
 
 def _exponent(term: Term) -> Term | None:
@@ -59,13 +59,90 @@ def sum_of_exponentials(graph: Graph, term: Term) -> Term | None:
     u = _exponent(inside)
     if u is None or u.shape != term.args[0].shape:
         return None
-    if u.op == "sub" and u.args[1].op == "broadcast_in_dim" and u.args[1].args[0].op == "stop":
-        return None
     m = graph.term("stop", _reduced(graph, "reduce_max", u, term.param))
     small = graph.term("exp", graph.term("sub", u, back(graph, m, u.shape, term.param)))
     if factor is not None:
         small = graph.term("mul", factor, small)
     return graph.term("mul", total(graph, small, term.param), graph.term("exp", m))
+
+
+def one_plus_the_others(graph: Graph, term: Term) -> Term | None:
+    """``sum exp(u) = exp(m) (1 + sum of the others' exp(u - m))``, exact where one of them dominates."""
+    u = _exponent(term.args[0]) if term.op == "reduce_sum" else None
+    if u is None:
+        return None
+    axes = term.param
+    largest = graph.make("is_first_largest", (u,), axes, u.shape, bool)
+    zeros = graph.constant(0.0)
+    m = total(graph, graph.term("select_n", largest, zeros, u), axes)
+    small = graph.term("exp", graph.term("sub", u, back(graph, m, u.shape, axes)))
+    others = total(graph, graph.term("select_n", largest, small, zeros), axes)
+    return graph.term("mul", graph.term("add", 1.0, others), graph.term("exp", m))
+
+
+def sum_about_one(graph: Graph, term: Term) -> Term | None:
+    """``sum exp(u) = n + sum (exp(u) - 1)``, for a logarithm near log n."""
+    u = _exponent(term.args[0]) if term.op == "reduce_sum" else None
+    if u is None:
+        return None
+    count = 1
+    for axis in term.param:
+        count *= u.shape[axis]
+    return graph.term("add", float(count), total(graph, graph.term("expm1", u), term.param))
+
+
+def power_of_power(graph: Graph, term: Term) -> Term | None:
+    """``(x^n)^c = |x|^(n c)`` for even n."""
+    if term.op != "pow" or term.args[0].op != "ipow" or term.args[0].param % 2 or not term.args[1].is_constant:
+        return None
+    if term.args[1].shape != ():
+        return None
+    base = graph.term("abs", term.args[0].args[0])
+    exponent = float(term.args[1].param) * term.args[0].param
+    return graph.term("pow", base, graph.constant(exponent))
+
+
+def power_of_array_product(graph: Graph, term: Term) -> Term | None:
+    """``(prod x)^c = prod x^c``, for positive x."""
+    if term.op != "pow" or term.args[0].op != "reduce_prod" or term.args[1].shape != ():
+        return None
+    powers = graph.term("pow", term.args[0].args[0], term.args[1])
+    return _reduced(graph, "reduce_prod", powers, term.args[0].param)
+
+
+def angle(graph: Graph, term: Term) -> Term | None:
+    """``acos(u.v / (|u| |v|)) = 2 atan2(| u|v| - v|u| |, | u|v| + v|u| |)`` [Kah06]."""
+    if term.op != "acos" or term.args[0].op != "div" or term.args[0].args[0].op != "reduce_sum":
+        return None
+    dot, below = term.args[0].args
+    if dot.args[0].op != "mul" or len(dot.args[0].shape) != 1:
+        return None
+    u, v = dot.args[0].args
+    squares = [total(graph, graph.term("ipow", x, param=2), dot.param) for x in (u, v)]
+    lengths = [graph.term("sqrt", s) for s in squares]
+    forms = [graph.term("mul", *p) for p in (lengths, lengths[::-1])]
+    forms += [graph.term("sqrt", graph.term("mul", *p)) for p in (squares, squares[::-1])]
+    if below not in forms:
+        return None
+    a = graph.term("mul", u, back(graph, lengths[1], u.shape, dot.param))
+    b = graph.term("mul", v, back(graph, lengths[0], v.shape, dot.param))
+    difference, both = (
+        graph.term("sqrt", total(graph, graph.term("ipow", graph.term(op, a, b), param=2), dot.param))
+        for op in ("sub", "add")
+    )
+    return graph.term("mul", 2.0, graph.term("atan2", difference, both))
+
+
+def scaled_sum_of_powers(graph: Graph, term: Term) -> Term | None:
+    """``sum x^n = s^n sum (x/s)^n``."""
+    if term.op != "reduce_sum" or term.args[0].op != "ipow" or term.args[0].param < 3:
+        return None
+    x, n, axes = term.args[0].args[0], term.args[0].param, term.param
+    if x.op == "div" and x.args[1].op == "broadcast_in_dim":
+        return None
+    s = graph.term("pow2", _reduced(graph, "reduce_max", graph.term("abs", x), axes))
+    inside = graph.term("ipow", graph.term("div", x, back(graph, s, x.shape, axes)), param=n)
+    return graph.term("mul", graph.term("ipow", s, param=n), total(graph, inside, axes))
 
 
 def broadcast_inward(graph: Graph, term: Term) -> Term | None:
@@ -76,11 +153,20 @@ def broadcast_inward(graph: Graph, term: Term) -> Term | None:
     moved = [a if a.shape == () and a.is_constant else _moved(graph, term, a, inner.shape) for a in inner.args]
     if any(a is None for a in moved):
         return None
-    return graph.term(inner.op, *moved)
+    new = graph.term(inner.op, *moved)
+    return new if new.shape == term.shape else None
 
 
 def _moved(graph: Graph, term: Term, inner: Term, shape: tuple[int, ...]) -> Term | None:
-    return graph.make(term.op, (inner,), term.param, term.shape, term.dtype) if inner.shape == shape else None
+    if inner.shape == () and term.op != "broadcast_in_dim":
+        return inner
+    if inner.shape != shape:
+        return None
+    if term.op == "broadcast_in_dim":
+        return graph.placed(inner, term.param, term.shape)
+    if term.op in ("slice", "squeeze") and inner.op == "broadcast_in_dim" and inner.args[0].shape == ():
+        return graph.placed(inner.args[0], (), term.shape)
+    return graph.make(term.op, (inner,), term.param, term.shape, term.dtype)
 
 
 def _stripped(term: Term) -> Term:
@@ -130,9 +216,11 @@ def variance_swapped(graph: Graph, term: Term, pair: tuple, means: tuple) -> Ter
     if first is None or second is None or first[0] is not pair[1] or second[0] is not pair[0]:
         return None
     swapped = graph.term("mul", means[1], means[0])
-    return variance(graph, graph.make("sub", (term.args[0], swapped), None, term.shape, term.dtype)) if (
-        swapped.args[0] is means[1]
-    ) else None
+    return (
+        variance(graph, graph.make("sub", (term.args[0], swapped), None, term.shape, term.dtype))
+        if (swapped.args[0] is means[1])
+        else None
+    )
 
 
 def sum_of_squares_about_mean(graph: Graph, term: Term) -> Term | None:
@@ -233,6 +321,16 @@ def scaled_sum_of_squares(graph: Graph, term: Term) -> Term | None:
 ARRAY_ROWS = (
     ArrayRow("sum of exponentials", "", "", "BHH21", rewrite=sum_of_exponentials,
              example=lambda x: jnp.sum(jnp.exp(x))),
+    ArrayRow("sum of exponentials, one dominating", "", "", "BHH21", rewrite=one_plus_the_others,
+             example=lambda x: jnp.sum(jnp.exp(x))),
+    ArrayRow("sum of exponentials near one", "", "", "Kah87", rewrite=sum_about_one,
+             example=lambda x: jnp.sum(jnp.exp(x))),
+    ArrayRow("power of a power", "", "", "Hig02", rewrite=power_of_power, example=lambda x: jnp.power(x**6, 0.25)),
+    ArrayRow("power of an array's product", "", "", "Hig02", rewrite=power_of_array_product,
+             example=lambda x: jnp.power(jnp.prod(x), 0.25)),
+    ArrayRow("angle between vectors", "", "", "Kah06", rewrite=angle,
+             example=lambda x: jnp.arccos(jnp.sum(x * x[::-1]) / jnp.sqrt(jnp.sum(x**2) * jnp.sum(x[::-1] ** 2)))),
+    ArrayRow("scaled sum of powers", "", "", "Blu78", rewrite=scaled_sum_of_powers, example=lambda x: jnp.sum(x**7)),
     ArrayRow("repetition moved inward", "", "", "Hig02", rewrite=broadcast_inward,
              example=lambda x: x - jnp.exp(jnp.sum(x, keepdims=True))),
     ArrayRow("variance", "", "", "CGL83", rewrite=variance, example=lambda x: jnp.mean(x**2) - jnp.mean(x) ** 2),

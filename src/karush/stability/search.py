@@ -60,8 +60,9 @@ def search(graph: Graph, outputs: Sequence[Term], judge: Judge, seconds: float) 
     end = time.perf_counter() + seconds
     first = candidate_of(tuple(outputs), judge, ())
     seen = {tuple(t.number for t in outputs)}
-    pool = [first]
-    frontier = [first]
+    grouped = [candidate_of(after, judge, done) for done, after in moves.in_groups(outputs)]
+    pool = best_together([first, *grouped], 2 * WIDTH_OF_BEAM)
+    frontier = list(dict.fromkeys([*pool, first]))
     for _ in range(DEPTH):
         fresh: list[Candidate] = []
         for state in frontier:

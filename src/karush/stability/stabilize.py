@@ -206,7 +206,9 @@ def _changes(found: Repaired, names: Sequence[str]) -> tuple[Change, ...]:
     changes = []
     if found.compensated:
         whole = Place(None) if found.graph is None else _first_place(found.graph)
-        changes.append(Change(whole, "the whole function", "the same with twice the digits", COMPENSATED.name, COMPENSATED.source))
+        changes.append(
+            Change(whole, "the whole function", "the same with twice the digits", COMPENSATED.name, COMPENSATED.source)
+        )
     if found.graph is None:
         return ()
     for move in found.moves:

@@ -62,6 +62,14 @@ class Graph:
             self.known[identity] = found
         return found
 
+    def placed(self, term: Term, dimensions: tuple[int, ...], shape: tuple[int, ...]) -> Term:
+        """``broadcast_in_dim``; one of one is one."""
+        if term.op == "broadcast_in_dim":
+            return self.placed(term.args[0], tuple(dimensions[d] for d in term.param), shape)
+        if term.shape == shape:
+            return term
+        return self.make("broadcast_in_dim", (term,), dimensions, shape, term.dtype)
+
     def constant(self, value: Any, dtype: Any = None) -> Term:
         """A number, rounded to the dtype; or a captured array."""
         array = np.asarray(value, self.dtype if dtype is None else dtype)
@@ -133,6 +141,8 @@ def _normalised(graph: Graph, op: str, terms: list[Term], param: Any) -> Term | 
         return terms[0].args[0]
     elif op == "neg" and terms[0].op == "sub":
         return graph.term("sub", *terms[0].args[::-1])
+    elif op == "max" and any(is_number(t, -np.inf) for t in terms):
+        return terms[1] if is_number(terms[0], -np.inf) else terms[0]
     elif op == "ipow":
         if param == 1:
             return terms[0]
@@ -199,8 +209,14 @@ def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
     if readable and all(a.is_float and a.dtype == graph.dtype or a.dtype == np.bool_ for a in args):
         if name in ALIASES:
             return [ALIASES[name](graph, step, args)]
-        if name in ELEMENTWISE and not ELEMENTWISE[name].ours and _scalars_or(args, tuple(out.shape)):
-            return [graph.term(name, *args)]
+        if name in ELEMENTWISE and not ELEMENTWISE[name].ours:
+            return [graph.term(name, *_widened(graph, args, tuple(out.shape)))]
+    if name == "convert_element_type" and readable and args[0].dtype == out.dtype:
+        return args
+    if name == "broadcast_in_dim" and len(args) == 1:
+        return [graph.placed(args[0], tuple(step.params["broadcast_dimensions"]), tuple(out.shape))]
+    if name == "dynamic_slice" and all(a.is_constant for a in args[1:]):
+        return [_fixed_slice(graph, args, step)]
     if name in STRUCTURAL:
         return [graph.make(name, args[:1], STRUCTURAL[name].param(step.params), tuple(out.shape), out.dtype)]
     if name == "dot_general" and readable and all(len(a.shape) == 1 and a.dtype == graph.dtype for a in args):
@@ -212,8 +228,19 @@ def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
     ]
 
 
-def _scalars_or(args: Sequence[Term], shape: tuple[int, ...]) -> bool:
-    return all(arg.shape in ((), shape) for arg in args)
+def _widened(graph: Graph, args: Sequence[Term], shape: tuple[int, ...]) -> list[Term]:
+    """Arguments of an elementwise operation: scalars, or of its shape."""
+    return [a if a.shape in ((), shape) else graph.placed(a, tuple(range(len(shape))), shape) for a in args]
+
+
+def _fixed_slice(graph: Graph, args: Sequence[Term], step: Step) -> Term:
+    """A slice whose place is written in the program."""
+    sizes = tuple(step.params["slice_sizes"])
+    starts = tuple(
+        int(np.clip(int(a.param), 0, n - size)) for a, n, size in zip(args[1:], args[0].shape, sizes, strict=True)
+    )
+    param = tuple((start, start + size, 1) for start, size in zip(starts, sizes, strict=True))
+    return graph.make("slice", args[:1], param, sizes, args[0].dtype)
 
 
 def order(outputs: Sequence[Term]) -> list[Term]:
@@ -277,7 +304,9 @@ def text(term: Term, names: Sequence[str] | None = None, level: int = 0) -> str:
         if term.shape != ():
             return f"<array {term.shape}>"
         value = float(term.param) if term.is_float else term.param
-        return repr(int(value)) if term.is_float and value == int(value) and abs(value) < 1e6 else repr(value)
+        if not term.is_float or not np.isfinite(value):
+            return f"jnp.{value}" if term.is_float else repr(value)
+        return repr(int(value)) if abs(value) < 1e6 and value == int(value) else repr(value)
     if term.op in INFIX:
         sign, own = INFIX[term.op]
         left, right = (text(term.args[0], names, own), text(term.args[1], names, own + 1))
