@@ -108,7 +108,7 @@ def _shift_of_sum(a: Curve, b: Curve) -> Shift | None:
     known += [np.abs(one.names) for one in (a, b) if one.names is not None]
     for ids in known:
         mine, theirs = _as_shift(a, ids), _as_shift(b, ids)
-        return Shift(add(mine.base, theirs.base), ids, mine.factor + theirs.factor, False)
+        return Shift(add(mine.base, theirs.base), ids, np.asarray(mine.factor + theirs.factor), False)
     return None
 
 
@@ -118,7 +118,7 @@ def _as_shift(a: Curve, ids: np.ndarray) -> Shift:
         return a.shift
     zeros = np.zeros(a.shape)
     if a.names is not None and np.array_equal(np.abs(a.names), ids):
-        return Shift(constant((zeros, zeros)), ids, np.sign(a.names).astype(float), False)
+        return Shift(constant((zeros, zeros)), ids, np.asarray(np.sign(a.names), float), False)
     return Shift(replace(a, shift=None), ids, zeros, False)
 
 

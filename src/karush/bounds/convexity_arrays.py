@@ -25,7 +25,9 @@ def total(a: Curve, axes: Sequence[int]) -> Curve:
     shift = None
     if a.shift is not None and a.shift.of_exp and _uniform(a.shift.ids, axes) and _uniform(a.shift.factor, axes):
         first = tuple(0 if axis in axes else slice(None) for axis in range(a.lo.ndim))
-        shift = Shift(total(a.shift.base, axes), a.shift.ids[first], a.shift.factor[first], True)
+        shift = Shift(
+            total(a.shift.base, axes), np.asarray(a.shift.ids[first]), np.asarray(a.shift.factor[first]), True
+        )
     over = {key: total(part, axes) for key, part in a.over.items() if key % 2 == 0}
     positive = np.all(a.positive | (a.lo >= 0.0), axes) & np.any(a.positive, axes)
     ec, ek = _many(a.ec, axes), -_many(-a.ek, axes)

@@ -159,7 +159,9 @@ def curve(
     rc, rk = np.where(nonneg & convex, np.minimum(rc, 1.0), rc), np.where(nonneg & concave, np.maximum(rk, 1.0), rk)
     ec, ek = np.where(convex, np.minimum(ec, 0.0), ec), np.where(concave, np.maximum(ek, 0.0), ek)
     size_convex = size_convex | (convex & nonneg) | (concave & (hi <= 0.0)) | (convex & concave)
-    return Curve(lo, hi, convex, concave, rc, rk, ec, ek, size_convex, positive | (lo > 0.0), **more)
+    fields = (lo, hi, convex, concave, rc, rk, ec, ek, size_convex, positive | (lo > 0.0))
+    # Operations on arrays of shape () return numbers.
+    return Curve(*map(np.asarray, fields), **more)
 
 
 def constant(ends: Range, **more: Any) -> Curve:
@@ -206,10 +208,10 @@ def negative_part(a: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 def mapped(a: Curve, move: Any, **more: Any) -> Curve:
     """Every field moved the same way; what belongs to whole arrays is dropped, but for shifts and divisors."""
-    fields: dict[str, Any] = {name: move(getattr(a, name)) for name in FIELDS}
+    fields: dict[str, Any] = {name: np.asarray(move(getattr(a, name))) for name in FIELDS}
     shift = a.shift
     if shift is not None:
-        shift = Shift(mapped(shift.base, move), move(shift.ids), move(shift.factor), shift.of_exp)
+        shift = Shift(mapped(shift.base, move), *(np.asarray(move(x)) for x in (shift.ids, shift.factor)), shift.of_exp)
     over = {key: mapped(part, move) for key, part in a.over.items() if key % 2 == 0}
     whole: dict[str, Any] = dict(
         constant=a.constant,

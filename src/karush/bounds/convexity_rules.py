@@ -1,6 +1,7 @@
 """The rules of convex analysis, one per primitive, and the walk over a traced program by them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ def _about(value: float) -> Curve:
     return constant(ranges.outward(np.asarray(value), np.asarray(value), 2.0))
 
 
-def walk(closed_jaxpr: Any, lo: np.ndarray, hi: np.ndarray, params: Sequence[Any] = ()) -> tuple[list[Any], Walk]:
+def walk(closed_jaxpr: Any, lo: np.ndarray, hi: np.ndarray, params: Sequence[Curve] = ()) -> tuple[list[Any], Walk]:
     """Curves of the outputs of ``(x (n,), *params)`` on the box [lo, hi], and the walk itself.
 
     Call it within `karush.core.precision.float64`.
@@ -140,7 +141,7 @@ def walk(closed_jaxpr: Any, lo: np.ndarray, hi: np.ndarray, params: Sequence[Any
     turn = Walk(program, RULES)
     start = curve((lo, hi), True, True, node=turn.number("x"))
     with np.errstate(all="ignore"):
-        outs = turn.run(program, [start, *[turn.lift(np.asarray(leaf)) for leaf in params]])
+        outs = turn.run(program, [start, *[replace(p, node=turn.number(("param", k))) for k, p in enumerate(params)]])
     return outs, turn
 
 
