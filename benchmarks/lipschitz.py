@@ -34,7 +34,7 @@ NORMS = (2, math.inf)
 SEED = 0
 LIMIT = 30.0
 """seconds a cell may take"""
-RATIO = 1.005
+RATIO = 1.0001
 """upper / lower at which karush may stop; else it spends its default budget"""
 SAME = 1e-6
 """relative difference below which two bounds are equal: what karush's search leaves, below solvers' tolerances"""

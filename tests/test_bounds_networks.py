@@ -54,11 +54,17 @@ def read(function, n):
         return recognised(flat.closed_jaxpr)
 
 
+def read_layers(function, n):
+    layers = read(function, n)
+    assert layers is not None
+    return layers
+
+
 @functools.cache
 def small(activation):
     """A recognised network, its slopes on boxes as a compiled program, and its Jacobian."""
     f = network((3, 8, 8, 2), activation)
-    layers = read(f, 3)
+    layers = read_layers(f, 3)
     return f, layers, jax.jit(lambda low, high: slopes_on(layers, low, high)), jax.jit(jax.vmap(jax.jacobian(f)))
 
 
@@ -76,7 +82,7 @@ def test_layers_are_the_weights_of_the_network(activation):
 
 
 def test_a_skip_connection_is_read_and_reproduces_the_function():
-    layers = read(residual, 3)
+    layers = read_layers(residual, 3)
     x = np.random.default_rng(0).uniform(-1.0, 1.0, 3)
     v = x
     for layer in layers.layers:
@@ -159,6 +165,8 @@ def test_one_uncertain_slope_has_the_bound_of_its_formula():
 
 def test_a_matrix_that_is_not_positive_semidefinite_is_never_verified():
     generator = np.random.default_rng(4)
+    Z, O, t = np.zeros((4, 6)), np.zeros((1, 6)), np.zeros(4)
+    parts = scaled_norm.Differences(2, Matrix(Z, Z), Matrix(O, O))
     for _ in range(50):
         Z = np.triu(generator.normal(size=(4, 6)), 0)
         Z[:, 2:] = np.tril(Z[:, 2:], -1)
