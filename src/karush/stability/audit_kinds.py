@@ -159,8 +159,8 @@ def at_step(step: Step, floats: Sequence[Any], exact: Sequence[Any] | None) -> s
 
 
 def in_words(ball: Any) -> str:
-    """A ball's middle with six digits, whatever its size."""
-    return ball.mid().str(6, radius=False)
+    """A ball's middle with ten digits, whatever its size."""
+    return ball.mid().str(10, radius=False)
 
 
 __all__ = ["at_step", "classified", "in_words", "rewritten"]

@@ -2,6 +2,8 @@
 
 import ast
 import linecache
+from dataclasses import replace
+from pathlib import Path
 
 from karush.jaxprs.source import Place
 
@@ -39,9 +41,8 @@ def _node(place: Place, primitive: str) -> ast.expr | None:
     """The expression that starts at the place: one written with the primitive's operator, else the least call."""
     if place.file is None or not place.line:
         return None
-    try:
-        tree = ast.parse("".join(linecache.getlines(place.file)))
-    except SyntaxError:
+    tree = _tree(place.file, place.line)
+    if tree is None:
         return None
     here = [
         node
@@ -55,6 +56,31 @@ def _node(place: Place, primitive: str) -> ast.expr | None:
         calls = [node for node in here if isinstance(node, ast.UnaryOp)] or calls
     some = written or calls or [node for node in here if isinstance(node, (ast.BinOp, ast.Compare))] or here
     return min(some, key=lambda node: (node.end_lineno or 0, node.end_col_offset or 0), default=None)
+
+
+def _tree(file: str, line: int) -> ast.AST | None:
+    """The syntax tree of a file, or where it is no Python, as a page with examples, of the one line."""
+    try:
+        return ast.parse("".join(linecache.getlines(file)))
+    except SyntaxError:
+        pass
+    text = linecache.getline(file, line)
+    try:
+        # Under a condition a line may be indented.
+        alone = ast.parse(f"if 1:\n{text}") if text[:1].isspace() else ast.parse(f"\n{text}")
+    except SyntaxError:
+        return None
+    return ast.increment_lineno(alone, line - 2)
+
+
+def shown(place: Place) -> str:
+    """A place in words, its file as seen from the working directory where it lies below that."""
+    if place.file is None:
+        return str(place)
+    path = Path(place.file)
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return str(replace(place, file=str(path)))
 
 
 def excerpt(place: Place, expression: str) -> str:
@@ -71,4 +97,4 @@ def excerpt(place: Place, expression: str) -> str:
     return f"{number}{text}\n{' ' * (len(number) - 2)}| {' ' * start}{'^' * max(count, 1)}"
 
 
-__all__ = ["excerpt", "expression_at"]
+__all__ = ["excerpt", "expression_at", "shown"]

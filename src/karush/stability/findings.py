@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from karush.jaxprs.source import Place
-from karush.stability.excerpt import excerpt
+from karush.stability.excerpt import excerpt, shown
 
 
 class Kind(Enum):
@@ -64,7 +64,7 @@ class Finding:
     def __str__(self) -> str:
         lost = f"{self.bits:.0f} bits lost"
         where = f"{self.part}, {lost}"
-        lines = [f"{self.kind.value} in the {where}: {self.place}", excerpt(self.place, self.expression)]
+        lines = [f"{self.kind.value} in the {where}: {shown(self.place)}", excerpt(self.place, self.expression)]
         lines += [
             f"  at       {self.point}",
             f"  computed {self.output} = {self.computed!r}, exact {self.exact:.9g}",
