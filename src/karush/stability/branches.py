@@ -1,7 +1,7 @@
 """Branches: one program left of a threshold, another right of it, where no single one is accurate everywhere.
 
-The variable of the branch is an input, or a term of the program; up to two thresholds are placed where the sum of errors
-is least (dynamic programming over the sorted samples [PS+15]).
+The variable of the branch is an input, or a term of the program; up to two thresholds are placed where the sum of
+errors is least (dynamic programming over the sorted samples [PS+15]).
 """
 
 from collections.abc import Sequence

@@ -31,6 +31,10 @@ GROUPS = (
         "sum of exponentials, one dominating", "repetition moved inward", "exponential over a scaled exponential",
         "weighted exponential over a scaled exponential", "quotient of exponentials", "logistic, large", "logistic",
     ),
+    (
+        "logistic", "1 - logistic", "power as exponential", "log logistic", "log of exp", "product of exponentials",
+        "quotient of exponentials",
+    ),
     ("scaled sum of powers", "power of a product", "power of a quotient", "power of a power"),
     ("exp(a) - 1", "1 - exp(a)", "log(1 + a)", "log(1 - a)", "1 - cos(a)", "cos(a) - 1"),
 )  # fmt: skip
@@ -91,7 +95,7 @@ class Moves:
 
     def in_groups(self, outputs: Sequence[Term]) -> Iterator[tuple[tuple[Move, ...], tuple[Term, ...]]]:
         """The program after each group of rows, and after pairs of groups, with what was done."""
-        for first in (*((i,) for i in range(len(GROUPS))), (1, 0), (0, 1), (0, 3), (1, 3)):
+        for first in (*((i,) for i in range(len(GROUPS))), (1, 0), (0, 1), (0, 4), (1, 4)):
             after, done = tuple(outputs), []
             for index in first:
                 after, more = self._exhausted(after, GROUPS[index])

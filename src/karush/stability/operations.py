@@ -74,6 +74,20 @@ def _exp_relative(x: Any, np_like: Any) -> Any:
     return np_like.where(x == 0, 1, np_like.expm1(safe) / safe)
 
 
+def _over_expm1(xp: Any) -> Callable[[Any, Any], Any]:
+    """``c / (e^(a c) - 1)``, which is ``1/a`` where the product underflows."""
+
+    def function(a: Any, c: Any) -> Any:
+        product = a * c
+        small = xp.abs(product) < 0.5
+        near = xp.where(small, product, 1)
+        far = xp.where(small, 1, product)
+        relative = xp.where(near == 0, 1, xp.expm1(xp.where(near == 0, 1, near)) / xp.where(near == 0, 1, near))
+        return xp.where(small, 1 / (xp.where(small, a, 1) * relative), c / xp.expm1(far))
+
+    return function
+
+
 def _two_sum(a: Any, b: Any) -> tuple[Any, Any]:
     """``a + b = s + e`` exactly [Knu97]."""
     s = a + b
@@ -160,6 +174,7 @@ ELEMENTWISE: dict[str, Operation] = {
     "ipow": Operation(_ipow, _ipow, 2, "lax.integer_pow", ours=True),
     "poly": Operation(_poly, _poly, 20, "poly", ours=True),
     "pow2": Operation(_power_of_two, power_of_two, 2, "power_of_two", ours=True),
+    "over_expm1": Operation(_over_expm1(np), _over_expm1(jnp), 2 * FUNCTION, "over_expm1", ours=True),
     "sinsum": Operation(_of_sum(np, False), _of_sum(jnp, False), 4 * FUNCTION, "sin_of_sum", ours=True),
     "cossum": Operation(_of_sum(np, True), _of_sum(jnp, True), 4 * FUNCTION, "cos_of_sum", ours=True),
     "exprel": Operation(
@@ -253,4 +268,4 @@ STRUCTURAL: dict[str, Structure] = {
 """primitive -> how it moves elements"""
 
 
-__all__ = ["ELEMENTWISE", "STRUCTURAL", "Operation", "Structure", "power_of_two"]
+__all__ = ["ELEMENTWISE", "FUNCTION", "STRUCTURAL", "Operation", "Structure", "power_of_two"]

@@ -38,7 +38,8 @@ def spread(low: Any, high: Any, count: int, dtype: Any, rng: np.random.Generator
     """
     shape = (count, *np.shape(low))
     points = draw(low, high, shape, dtype, rng)
-    length = np.asarray(high, np.float64) - np.asarray(low, np.float64)
+    half = np.asarray(high, np.float64) / 2.0 - np.asarray(low, np.float64) / 2.0
+    length = 2.0 * np.minimum(half, WIDE)
     even = (np.asarray(low, np.float64) + rng.random(shape) * np.minimum(length, WIDE)).astype(dtype)
     odd = (np.arange(count) % 2 == 1).reshape(-1, *[1] * np.ndim(low))
     chosen = np.where(odd & (length < WIDE) & is_normal(even), even, points)

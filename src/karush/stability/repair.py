@@ -1,4 +1,4 @@
-"""One traced program made accurate: search, branches, compensated arithmetic, and the choice by measurement under jit."""
+"""One traced program made accurate: search, branches, compensated arithmetic; the choice is measured under jit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +12,10 @@ from karush.stability.branches import branched
 from karush.stability.compensation import compensated_programs
 from karush.stability.evaluate import Points, emit
 from karush.stability.moves import Move
+from karush.stability.operations import ELEMENTWISE, FUNCTION
 from karush.stability.points import is_normal, spread
 from karush.stability.search import Candidate, Judge, search
-from karush.stability.terms import Graph, Term, read
+from karush.stability.terms import Graph, Term, order, read
 from karush.stability.truth import exact_values
 from karush.stability.ulps import bits_of_error
 
@@ -26,6 +27,8 @@ ALONE_MEAN, ALONE_TAIL = 0.35, 3.0
 """mean and 99th percentile of the bits of error up to which a program is left alone"""
 GOOD_MEAN = 2.0
 """mean bits up to which no compensated arithmetic is tried: it costs ten times the time"""
+LARGEST_COMPENSATED, MOST_FUNCTIONS = 40, 2
+"""terms, and elementary functions among them, of a program that compensated arithmetic is tried on"""
 LEAST_GAIN = 0.15
 """mean bits that a change must save"""
 RESCUED = 8.0
@@ -120,9 +123,16 @@ def repair(program: Traced, *, seed: int = 0) -> Repaired:
     pool = search(graph, outputs, judge, SECONDS)
     found = _by_merit(graph, pool, judge, inputs)
     best = _first_good(found, check, before)
-    if best is None or best.after > GOOD_MEAN:
+    if (best is None or best.after > GOOD_MEAN) and _is_small(outputs):
         best = _with_twice_the_digits(program, found[0], best, check, before)
     return alone if best is None else replace(best, graph=graph)
+
+
+def _is_small(outputs: Sequence[Term]) -> bool:
+    """Whether tracing the program in compensated arithmetic takes less than a second or so."""
+    terms = order(outputs)
+    functions = [t for t in terms if t.op in ELEMENTWISE and ELEMENTWISE[t.op].cost >= FUNCTION]
+    return len(terms) <= LARGEST_COMPENSATED and len(functions) <= MOST_FUNCTIONS
 
 
 def _with_twice_the_digits(

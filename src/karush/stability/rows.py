@@ -1,8 +1,8 @@
 """Rows of rewrites: a pattern, what to put in its place, when, and where that is written.
 
 Both sides are the same function of real numbers wherever both are defined; which one is accurate where is measured,
-never assumed. In a pattern ``n`` and ``k`` stand for constants, other names for any term. ``simp(...)`` is exact algebra
-of fractions (`karush.stability.rational`).
+never assumed. In a pattern ``n`` and ``k`` stand for constants, other names for any term. ``simp(...)`` is exact
+algebra of fractions (`karush.stability.rational`).
 """
 
 import ast
@@ -56,10 +56,10 @@ EXPONENTIAL = (
     Row(
         "three expm1, scaled",
         "c * expm1((a + b) * c) / (expm1(a * c) * expm1(b * c))",
-        "where(a * c > 0, 1 / (a * exprel(a * c)) + 1 / (b * exprel(-(b * c))),"
-        " 1 / (a * exprel(-(a * c))) + 1 / (b * exprel(b * c)))",
+        "where(a * c > 0, over_expm1(a, c) + over_expm1(b, -c), over_expm1(a, -c) + over_expm1(b, c))",
         "Ham87",
     ),
+    Row("over expm1 of a product", "c / expm1(a * c)", "over_expm1(a, c)", "Hig02"),
     Row("product of exponentials", "exp(a) * exp(b)", "exp(a + b)", "Hig02"),
     Row("quotient of exponentials", "exp(a) / exp(b)", "exp(simp(a - b))", "Hig02"),
     Row("exponential over a scaled exponential", "exp(a) / (b * exp(c))", "exp(simp(a - c)) / b", "BHH21"),

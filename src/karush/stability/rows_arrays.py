@@ -311,7 +311,7 @@ def scaled_sum_of_squares(graph: Graph, term: Term) -> Term | None:
     if inside.op == "ipow" and inside.param != 2:
         return None
     pair = (inside.args[0], inside.args[0]) if inside.op == "ipow" else inside.args
-    if any(x.shape != inside.shape or x.op == "div" and x.args[1].op == "broadcast_in_dim" for x in pair):
+    if any(x.shape != inside.shape or (x.op == "div" and x.args[1].op == "broadcast_in_dim") for x in pair):
         return None
     scales = [graph.term("pow2", _reduced(graph, "reduce_max", graph.term("abs", x), axes)) for x in pair]
     parts = [graph.term("div", x, back(graph, s, x.shape, axes)) for x, s in zip(pair, scales, strict=True)]

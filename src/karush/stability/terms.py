@@ -184,7 +184,7 @@ def read(graph: Graph, program: Program) -> tuple[list[Term], list[Term]]:
     inputs = []
     avals = _input_avals(program)
     for index, slot in enumerate(program.inputs):
-        shape, dtype = avals[slot] if slot in avals else ((), graph.dtype)
+        shape, dtype = avals.get(slot, ((), graph.dtype))
         values[slot] = graph.make("input", (), index, shape, dtype)
         inputs.append(values[slot])
     for step in program.steps:
@@ -206,7 +206,7 @@ def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
     name = step.primitive
     out = step.out_avals[0] if step.out_avals else None
     readable = out is not None and (out.dtype == graph.dtype or out.dtype == np.bool_)
-    if readable and all(a.is_float and a.dtype == graph.dtype or a.dtype == np.bool_ for a in args):
+    if readable and all((a.is_float and a.dtype == graph.dtype) or a.dtype == np.bool_ for a in args):
         if name in ALIASES:
             return [ALIASES[name](graph, step, args)]
         if name in ELEMENTWISE and not ELEMENTWISE[name].ours:
