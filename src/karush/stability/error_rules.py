@@ -118,7 +118,8 @@ def staircase(name: str) -> Rule:
 
 def quotient(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
     """``a / b``."""
-    return bounds.div(form, *operands, e)
+    a, b = operands
+    return bounds.div(form, a, b, e)
 
 
 def integer_power(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
