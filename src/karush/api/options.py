@@ -69,8 +69,31 @@ class Options:
             )
 
 
+_read: dict[tuple[Any, ...], Options] = {}
+"""what `read_options` has read lately: a repeated solve of microseconds is given the same options"""
+KEPT = 64
+
+
 def read_options(options: Mapping[str, Any]) -> Options:
     """`Options` from keywords; an unknown one is an `OptionError`."""
+    if "callback" in options:
+        # A user's function is not to be kept alive.
+        return _options(options)
+    # With the types, for 500 == 500.0 and only one of them is a number of iterations.
+    key = tuple((name, type(value), value) for name, value in options.items())
+    try:
+        known = _read.get(key)
+    except TypeError:
+        # A value without a hash, such as a dict of a backend's options.
+        return _options(options)
+    if known is None:
+        if len(_read) >= KEPT:
+            _read.clear()
+        known = _read[key] = _options(options)
+    return known
+
+
+def _options(options: Mapping[str, Any]) -> Options:
     unknown = [name for name in options if name not in Options.__dataclass_fields__]
     if unknown:
         raise OptionError(f"unknown option {unknown[0]!r}; the options are {', '.join(Options.__dataclass_fields__)}")

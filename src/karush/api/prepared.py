@@ -155,7 +155,9 @@ class Prepared:
         flat = self.parts.flat
         x = flat.x0 if x0 is None else _same_structure(flat.door, x0)
         if self._latest_start is None or self._latest_start[0] != x.tobytes():
-            self._latest_start = (x.tobytes(), *self._projected(x))
+            start, notes = self._projected(x)
+            start.setflags(write=False)
+            self._latest_start = (x.tobytes(), start, notes)
         return self._latest_start[1], self._latest_start[2]
 
     def _projected(self, x: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:

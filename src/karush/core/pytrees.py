@@ -1,6 +1,7 @@
 """The door: pytrees of float arrays become one flat array here, and nowhere else."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -20,8 +21,9 @@ class Door:
     shapes: tuple[tuple[int, ...], ...]
     leaf_names: tuple[str, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
+        """Numbers in all."""
         return sum(int(np.prod(shape)) for shape in self.shapes)
 
     def unravel(self, flat: Any) -> Any:

@@ -11,6 +11,7 @@ from karush.certificates import compiled
 from karush.certificates.traced_point import Answer
 from karush.core.precision import float64
 from karush.derivatives.evaluator import Evaluator
+from karush.jaxprs.lean import lean
 from karush.linalg.kkt_system import Layout
 from karush.linalg.ops import JAX, NUMPY
 from karush.solvers import interior_point, start
@@ -86,7 +87,8 @@ def fused(evaluator: Evaluator, rows: Layout, problem: Data, known: compiled.Con
             packed += _judged(evaluator, data, known, state, at, params)
         return jnp.concatenate(packed)
 
-    return jax.jit(solve, compiler_options=evaluator.fused_options)
+    x, settings = jnp.zeros(evaluator.n), jnp.zeros(3)
+    return jax.jit(lean(solve, x, settings, *evaluator.param_leaves), compiler_options=evaluator.fused_options)
 
 
 def _judged(

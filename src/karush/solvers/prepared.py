@@ -39,8 +39,9 @@ class Fused:
         """The program's one packed array, from x0 (n,); to be called within `float64()`."""
         if settings != self.settings:
             self.settings, self.settings_there = settings, jnp.asarray(settings, dtype=jnp.float64)
-        if self.x is None or not np.array_equal(self.x, x0):
-            self.x, self.x_there = x0.copy(), jnp.asarray(x0)
+        if self.x is not x0 and (self.x is None or not np.array_equal(self.x, x0)):
+            # An array that cannot change is known again by itself.
+            self.x, self.x_there = x0.copy() if x0.flags.writeable else x0, jnp.asarray(x0)
         if self.params is not params:
             self.params, self.params_there = params, [jnp.asarray(leaf) for leaf in params]
         # A copy, for the device's own memory cannot be written to.

@@ -19,7 +19,7 @@ from karush.backends.answer import BackendAnswer
 from karush.core.status import Status, Verdict
 from karush.derivatives.large import DENSE_UP_TO, LargeEvaluator
 from karush.solvers import strategies
-from karush.solvers.prepared import Prepared
+from karush.solvers.prepared import Prepared, Tried
 from karush.solvers.run import Limits
 from karush.solvers.strategies import ESCAPES, Candidate, Search
 from karush.unconstrained import drive, fused
@@ -55,7 +55,9 @@ def solve(
     parts: Prepared, method: Method, x0: np.ndarray, *, tol: float, limits: Limits, driver: str, auto: bool
 ) -> Candidate:
     """The best judged answer of `method` from x0 (n,), within the bounds; of further ideas too if `auto`."""
-    method.check(parts.flat)
+    if ("checked", method) not in parts.compiled:
+        method.check(parts.flat)
+        parts.compiled["checked", method] = True
     quick: BackendAnswer | Candidate | None = None
     if driver == "fused" and isinstance(method, Newton):
         quick = fused.quick(method, parts, x0, max_iterations=limits.max_iterations, tol=tol)
@@ -63,14 +65,35 @@ def solve(
             return quick
     search = Search(parts, tol, limits, driver)
     _escaped(search, method, _run(search, method, x0) if quick is None else search.judge(quick))
-    if not search.over and parts.flat.n <= DENSE_UP_TO:
-        strategies.polished(search)
+    start = method.name.encode() + x0.tobytes(), tol, limits.max_iterations
+    tried = parts.tried if driver == "fused" and auto else None
+    if tried is not None and tried.start == start and not search.over:
+        # The attempt that gave the best answer last time; if it gives it again, the others have nothing to add.
+        _take(search, method, x0, auto, lambda number: number == tried.helped)
+        # An attempt by the interior point leaves its own.
+        parts.tried = tried
+        if search.best.rank <= tried.rank:
+            return strategies.total(search)
+    helped = _take(search, method, x0, auto, lambda number: True)
     if auto:
-        for attempt in attempts(parts, method, x0):
-            if search.over:
-                break
-            attempt(search)
+        parts.tried = Tried(start, helped, search.best.rank)
     return strategies.total(search)
+
+
+def _take(search: Search, method: Method, x0: np.ndarray, auto: bool, wanted: Callable[[int], bool]) -> int | None:
+    """Try in turn the attempts whose number is `wanted`; the number of the one that gave the best answer."""
+    steps: list[Attempt] = [strategies.polished] if search.prepared.flat.n <= DENSE_UP_TO else []
+    steps += attempts(search.prepared, method, x0) if auto else []
+    helped = None
+    for number, attempt in enumerate(steps):
+        if search.over:
+            break
+        best = search.best
+        if wanted(number):
+            attempt(search)
+        if search.best is not best:
+            helped = number
+    return helped
 
 
 def compile_fused(parts: Prepared, method: Method, tol: float) -> None:
