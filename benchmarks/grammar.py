@@ -123,4 +123,6 @@ def _expression(chance: random.Random, n: int, depth: int) -> tuple[str, Callabl
         return f"({left} {name} {right})", lambda x: BINARY[name](f(x), g(x))
     name = chance.choice(list(VECTOR))
     parts = [_expression(chance, n, depth - 2 if depth > 1 else 0) for _ in range(3)]
-    return f"{name}[{', '.join(text for text, _ in parts)}]", lambda x: VECTOR[name](jnp.stack([p(x) for _, p in parts]))
+    return f"{name}[{', '.join(text for text, _ in parts)}]", lambda x: VECTOR[name](
+        jnp.stack([p(x) for _, p in parts])
+    )

@@ -76,11 +76,9 @@ class Tally:
 def functions(count: int) -> dict[str, Case]:
     """At least `count` functions: the library, and as many generated ones as are needed to be half of them, or more."""
     found: dict[str, Case] = dict(library())
-    seeds = 0
     for seed in range(max(count - len(found), len(found) + 5)):
         made = generate(seed)
         found[f"seed {seed}: {made.text}"] = (made.function, made.n, LOW, HIGH)
-        seeds += 1
     return found
 
 
@@ -221,7 +219,7 @@ def _balls(name: str, subject: Subject, lower: np.ndarray, upper: np.ndarray, x:
         middle = 0.5 * (balls(lower[box]) + balls(upper[box]))
         try:
             whole = subject.exact(around(middle, balls(upper[box]) - middle))
-            inside = [subject.exact(x[box, k]) for k in (0, 71, -1)]
+            inside = [subject.exact(x[box, k]) for k in (0, x.shape[1] // 10, -1)]
         except Undecided:
             tally.undecided += 1
             continue

@@ -39,11 +39,7 @@ CASES = {
     "convolve": (lambda x: jnp.convolve(x, x[:2]), -1.0, 1.0),
     "convolution": (lambda x: lax.conv_general_dilated(x.reshape(1, 1, 3) ** 2, KERNEL, (1,), "SAME"), -1.0, 1.0),
     "scatter-sub": (lambda x: jnp.zeros(4).at[jnp.array([1, 3, 1])].subtract(x * x), -1.0, 1.0),
-    "while": (
-        lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, jnp.sin(c[1] * x)), (0, x))[1],
-        0.5,
-        1.0,
-    ),
+    "top_k": (lambda x: lax.top_k(x * jnp.array([3.0, 1.0, 9.0]), 2)[0] ** 2, 0.5, 0.6),
     "cond": (lambda x: lax.cond(x[0] > 0.0, jnp.sin, jnp.cos, x), 0.2, 1.0),
     "scan": (lambda x: lax.scan(lambda c, t: (c * t + jnp.cos(c), c), x[0], x)[1], 0.2, 1.0),
 }
