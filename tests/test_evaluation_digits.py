@@ -13,7 +13,8 @@ pytestmark = pytest.mark.user_style
 def digits(problem: karush.Problem, x: list[float]) -> Evaluated:
     parts = karush.prepare(problem).parts
     at = parts.evaluator(np.array(x), np.zeros(parts.flat.m))
-    return evaluation_check(parts.flat, np.array(x), at.value, at.gradient, at.rows, parts.scales)
+    y = np.zeros(parts.flat.m)
+    return evaluation_check(parts.flat, np.array(x), y, at.value, at.gradient, at.rows, parts.scales)
 
 
 def cancelling(x):
@@ -39,7 +40,7 @@ def test_exact_arithmetic_keeps_all_digits_of_objective_gradient_and_rows():
         lambda x: (x[0] - 1.0) ** 2, [0.5], constraints=[karush.between(lambda x: 2.0 * x, upper=3.0, name="twice")]
     )
     found = digits(problem, [0.5])
-    assert [one.name for one in found.digits] == ["objective", "gradient of the objective", "twice[0]"]
+    assert [one.name for one in found.digits] == ["objective", "gradient of the Lagrangian", "twice[0]"]
     assert all(one.left == ALL_DIGITS and one.error == 0.0 for one in found.digits)
 
 

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 
 from karush.certificates import words
+from karush.certificates.evaluation import Evaluated, evaluated
 from karush.certificates.evidence import Entry, Evidence
 from karush.certificates.scales import Scales
 from karush.core.status import Verdict
-
-NOT_CHECKED = "not checked against rounding"
-"""State of `Certificate.evaluation` until number systems that bound rounding fill it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,8 +28,6 @@ class Certificate:
     assumed: tuple[str, ...] = ()
     """the user's promises that the verdict needs"""
     notes: tuple[str, ...] = ()
-    evaluation: str = NOT_CHECKED
-    """whether f, ∇f and c themselves were checked against rounding"""
 
     @property
     def success(self) -> bool:
@@ -62,6 +58,16 @@ class Certificate:
     def dependent(self) -> tuple[str, ...]:
         """Names of active constraints and bounds whose gradients are linearly dependent."""
         return words.dependent_names(self.evidence)
+
+    @cached_property
+    def evaluated(self) -> Evaluated:
+        """The evaluation itself, in float64, held against ball arithmetic; computed when first read."""
+        return evaluated(self.evidence, self.scales)
+
+    @cached_property
+    def evaluation(self) -> str:
+        """Whether f, ∇L and c are dominated by rounding, and how many digits are left; computed when first read."""
+        return self.evaluated.sentence(self.evidence.tol)
 
     def __repr__(self) -> str:
         return f"Certificate({self.verdict.value}: {self.sentence})"

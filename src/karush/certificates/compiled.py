@@ -23,6 +23,7 @@ from karush.certificates.judge import KINK
 from karush.certificates.kkt import MULTIPLIER, PUSH, RATIO, TINY
 from karush.certificates.kkt import ROUNDING as SLOPE_ROUNDING
 from karush.certificates.projection import null_space
+from karush.certificates.rounding import STEADY
 from karush.certificates.scaled import Scaled
 from karush.certificates.second_order import CURVATURE, EPS
 from karush.certificates.sufficiency import LARGEST_MULTIPLIER
@@ -102,7 +103,8 @@ def clear_verdict(
         sound &= jnp.all(margins > far)
     strong, active, sorted_clearly = _sorted(known, point, multipliers, tol)
     convex, nonconvex = _convexity(known, point)
-    curved = _curvature(known, answer, point, strong, active, multipliers, tol, derivatives)
+    curved, steady = _curvature(known, answer, point, strong, active, multipliers, tol, derivatives, convex)
+    sound &= steady
     local = nonconvex & sorted_clearly & curved
     return jnp.where(sound & convex, GLOBAL, jnp.where(sound & local, LOCAL, UNCLEAR))
 
@@ -125,8 +127,7 @@ def _first_order(known: Conditions, point: TracedPoint, multipliers: Any, tol: A
 def _agrees(scaled: Scaled, answer: Answer, point: TracedPoint, values: Callable[[Any], Any]) -> Any:
     """`agreement.agreement` by its first, short step."""
     m = scaled.flat.m
-    back = point.to_lower[m:] > point.to_upper[m:]
-    x, d = moved(scaled, point, jnp.where(back, -agreement.LENGTH, agreement.LENGTH) * scaled.uneven)
+    x, d = _even(scaled, point)
     there = values(x)
     changed = there[0] / scaled.scales.f - point.value
     rounding = jnp.abs(point.value) + point.terms @ (jnp.abs(point.u) + jnp.abs(d))
@@ -186,10 +187,12 @@ def _curvature(
     multipliers: Any,
     tol: Any,
     derivatives: Callable[[Any, Any], tuple[Any, Any, Any]],
-) -> Any:
+    convex: Any,
+) -> tuple[Any, Any]:
     """Positive curvature on the null space of the strongly active limits, at the point and near it.
 
-    At a vertex, where nothing is left of that space, the gradients have to hold near it instead.
+    At a vertex, where nothing is left of that space, the gradients have to hold near it instead. Second, whether the
+    derivatives beside the point follow those at it, as `rounding.steady` asks; for a convex L over the step of `_even`.
     """
     scaled, hessian = known.scaled, point.hessian
     space = null_space(point.jacobian, strong, np.ones(strong.shape, bool))
@@ -208,10 +211,11 @@ def _curvature(
     other_way, d_other = moved(scaled, point, 4.0 * newton - wanted)
     clipped = jnp.max(jnp.abs(d_first - wanted)) > 0.5 * near.LENGTHS[0]
     x_vertex, d_vertex = moved(scaled, point, inwards)
-    x = jnp.where(vertex, x_vertex, jnp.where(clipped, other_way, first_way))
-    d = jnp.where(vertex, d_vertex, jnp.where(clipped, d_other, d_first))
+    x_even, d_even = _even(scaled, point)
+    x = jnp.where(convex, x_even, jnp.where(vertex, x_vertex, jnp.where(clipped, other_way, first_way)))
+    d = jnp.where(convex, d_even, jnp.where(vertex, d_vertex, jnp.where(clipped, d_other, d_first)))
     weights = jnp.concatenate([jnp.ones(1), answer.y])
-    _, jacobian, hessian_there = derivatives(x, weights)
+    there, jacobian, hessian_there = derivatives(x, weights)
     change = (weights @ jacobian) / scaled.bound_price - point.slope
     hessian_there = hessian_there * scaled.scales.x / scaled.bound_price[:, None]
     bent = hessian @ d
@@ -231,7 +235,22 @@ def _curvature(
     reference = jnp.min(jnp.where(strong & known.inequality, forces, jnp.inf)) + jnp.max(jnp.abs(bent))
     kept_slope = jnp.max(jnp.abs(change - bent)) <= share * reference
     kept_slope |= ~jnp.any(strong & known.inequality)
-    return space.clear & jnp.where(vertex, kept_slope, curved)
+    steady = _follows(change, bent, tol)
+    if m:
+        steady &= _follows(there[1:] / scaled.scales.rows - point.rows, point.jacobian @ d, tol)
+    return space.clear & jnp.where(vertex, kept_slope, curved), steady
+
+
+def _follows(change: Any, model: Any, tol: Any) -> Any:
+    """`near.unsteady` within the bound of `rounding.steady`."""
+    return jnp.max(jnp.abs(change - model)) <= ROUNDS * (STEADY * tol + near.BENT * jnp.max(jnp.abs(model)))
+
+
+def _even(scaled: Scaled, point: TracedPoint) -> tuple[Any, Any]:
+    """A point beside `point`, all variables moved by different amounts of at most δ, and the step; see `rounding`."""
+    m = scaled.flat.m
+    back = point.to_lower[m:] > point.to_upper[m:]
+    return moved(scaled, point, jnp.where(back, -agreement.LENGTH, agreement.LENGTH) * scaled.uneven)
 
 
 def _ways(space: Any, softest: Any, newton: Any, known: Conditions, strong: Any, multipliers: Any) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from karush.certificates.certificate import NOT_CHECKED, Certificate
+from karush.certificates.certificate import Certificate
 from karush.certificates.evidence import Evidence
 from karush.certificates.scales import Scales
 from karush.core.status import Verdict
@@ -36,7 +36,6 @@ class Deferred(Certificate):
             witness=None,
             assumed=(),
             notes=scales.notes,
-            evaluation=NOT_CHECKED,
             _measure=measure,
         )
 

@@ -1,11 +1,12 @@
-"""Whether rounding dominates f, ∇f or c at a point: float64 against ball arithmetic.
+"""Whether rounding dominates f, ∇L or c at a point: float64 against ball arithmetic.
 
 ```
-digits of q = −log10( |q_float64 − q| / typical size of q )
+digits of q = −log10( |q_float64 − q| / typical size of q ),      q one of f, ∇L = ∇f + Jᵀy, c_1, ..., c_m
 ```
 
 q is enclosed by balls of a precision at which cancellation is no issue. A point is not to be called a minimum on the
-strength of a derivative that has no digits left.
+strength of a derivative that has no digits left. ∇L is that of the operations of the program; where a derivative rule
+of the user's (``custom_jvp``, ``custom_vjp``, ``stop_gradient``) says something else, that is told apart from rounding.
 """
 
 import math
@@ -13,20 +14,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from karush.arithmetic.ball import BallProgram
 from karush.arithmetic.ball_numbers import Undecided, balls, lowers, uppers
+from karush.certificates.evidence import Evidence
 from karush.certificates.scales import Scales
+from karush.core.errors import TraceError
 from karush.core.precision import float64
+from karush.core.table import measured
+from karush.jaxprs.customized import customized
 from karush.jaxprs.primal import primal
+from karush.jaxprs.walk import Program, inline
 from karush.problem.flat import FlatProblem
 
 PRECISION = 256
 """bits: 203 more than float64 holds, so that what is left after any cancellation of float64 digits is exact"""
 ALL_DIGITS = 15.95
 """−log10 of 2^-53: no error that float64 could tell"""
+NUMBERS_UP_TO = 100_000
+"""Numbers that a program may compute, loops written out, to be run in balls: a ball takes about 2 µs, a program with
+its derivatives some 5 times its own numbers."""
+NOT_CHECKED = "not checked against rounding"
+OBJECTIVE, OF_OBJECTIVE, OF_LAGRANGIAN = "objective", "gradient of the objective", "gradient of the Lagrangian"
 
 
 @dataclass(frozen=True)
@@ -34,10 +45,12 @@ class Digits:
     """Decimal digits left of one function at one point, relative to its typical size."""
 
     name: str
-    """"objective", "gradient", or the name of a row"""
+    """"objective", "gradient of the objective" or, with rows, "of the Lagrangian", or the name of a row"""
     left: float
     error: float
     """|float64 − exact|, an upper bound, in the function's own units; of a gradient the largest entry times its size"""
+    decides: bool = True
+    """whether first-order conditions rest on it; they do not on the objective's value"""
 
 
 @dataclass(frozen=True)
@@ -47,67 +60,136 @@ class Evaluated:
     digits: tuple[Digits, ...]
     reason: str = ""
     """why nothing can be said, if so"""
+    finding: str = ""
+    """a derivative rule that disagrees with its function, with the user's line"""
 
-    def worst(self) -> Digits | None:
-        """The function with fewest digits."""
-        return min(self.digits, key=lambda one: one.left, default=None)
+    def worst(self, *, deciding: bool = False) -> Digits | None:
+        """The function with fewest digits, of all or of those that the first-order conditions rest on."""
+        chosen = [one for one in self.digits if one.decides or not deciding]
+        return min(chosen, key=lambda one: one.left, default=None)
 
-    def sentence(self, tol: float) -> str:
-        """One sentence for `Certificate.evaluation`."""
-        worst = self.worst()
-        if worst is None:
-            return f"not checked against rounding: {self.reason}"
-        word = "rounding dominates" if worst.left < -math.log10(tol) else "rounding is small"
-        return f"{word}: {worst.left:.1f} digits are left of the {worst.name}, the worst"
+    def refutes(self, tol: float) -> bool:
+        """Whether the first-order conditions to `tol` rest on numbers that are wrong by more; False where unknown."""
+        worst = self.worst(deciding=True)
+        return bool(self.finding) or (worst is not None and not worst.left >= -math.log10(tol))
 
     def trustworthy(self, tol: float) -> bool:
         """Whether every function keeps the digits that a tolerance of `tol` asks for; False where unknown."""
         worst = self.worst()
-        return worst is not None and worst.left >= -math.log10(tol)
+        return not self.finding and worst is not None and worst.left >= -math.log10(tol)
+
+    def sentence(self, tol: float) -> str:
+        """One sentence for `Certificate.evaluation`."""
+        if self.finding:
+            return self.finding
+        worst = self.worst(deciding=self.refutes(tol))
+        if worst is None:
+            return f"{NOT_CHECKED}: {self.reason}"
+        word = "rounding is small" if worst.left >= -math.log10(tol) else "rounding dominates"
+        left = max(0, math.floor(worst.left))
+        return f"{word}: {left} digits are left of the {worst.name}, the fewest"
+
+
+def evaluated(evidence: Evidence, scales: Scales) -> Evaluated:
+    """`evaluation_check` of the point that a certificate is about."""
+    point, flat = evidence.point, evidence.flat
+    if point is None:
+        return Evaluated((), "the functions have no value there")
+    if flat.closed_jaxpr is None:
+        return Evaluated((), "a stored result has no functions")
+    size = _numbers(inline(flat.closed_jaxpr))
+    if size > NUMBERS_UP_TO:
+        return Evaluated((), f"the functions compute {size} numbers, more than {NUMBERS_UP_TO}")
+    # Typical sizes are powers of two: back in the problem's units the numbers are those that were computed.
+    y = point.y * (scales.f / scales.rows)
+    slope = point.slope * (scales.f / scales.x)
+    rows = point.rows * scales.rows
+    return evaluation_check(flat, point.u * scales.x, y, point.value * scales.f, slope, rows, scales)
 
 
 def evaluation_check(
-    flat: FlatProblem, x: np.ndarray, value: float, gradient: np.ndarray, rows: np.ndarray, scales: Scales
+    flat: FlatProblem,
+    x: np.ndarray,
+    y: np.ndarray,
+    value: float,
+    slope: np.ndarray,
+    rows: np.ndarray,
+    scales: Scales,
 ) -> Evaluated:
-    """Digits left of f, ∇f and c as float64 has computed them at x (n,): `value`, `gradient` (n,), `rows` (m,).
+    """Digits left of f, ∇L and c as float64 has computed them at x (n,): `value`, `slope` (n,), `rows` (m,).
 
     Errors are measured in the typical sizes that make a certificate dimensionless, so a digit here is one there.
     """
-    run = primal(flat.closed_jaxpr)
-
-    def everything(x: Any) -> tuple[Any, Any, Any]:
-        (value, rows), pullback = jax.vjp(lambda x: tuple(run(x, *flat.param_leaves)), x)
-        return value, rows, pullback((jnp.ones(()), jnp.zeros(flat.m)))[0]
-
+    weights = np.concatenate(([1.0], y))
     try:
-        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            program = BallProgram(jax.make_jaxpr(everything)(np.asarray(x)), precision=PRECISION)
-            exact_value, exact_rows, exact_gradient = program(x)
-    except Undecided as undecided:
-        return Evaluated((), str(undecided))
-    slopes = np.abs(_error(gradient, exact_gradient)) * scales.x
+        exact_value, exact_rows, exact_slope = _in_balls(flat, primal(flat.closed_jaxpr), x, weights)
+        finding = _finding(flat, x, weights, exact_slope, scales)
+    except (Undecided, TraceError) as unknown:
+        return Evaluated((), str(unknown))
+    slopes = np.abs(_error(slope, exact_slope)) * scales.x
     found = [
-        _digits("objective", _error(np.array(value), exact_value), scales.f),
-        _digits("gradient of the objective", slopes, scales.f),
+        _digits(OBJECTIVE, _error(np.array(value), exact_value), scales.f, decides=False),
+        _digits(OF_LAGRANGIAN if flat.m else OF_OBJECTIVE, slopes, scales.f),
     ]
     errors = _error(rows, exact_rows)
     found += [_digits(name, errors[i : i + 1], scales.rows[i]) for i, name in enumerate(flat.row_names)]
-    return Evaluated(tuple(found))
+    return Evaluated(tuple(found), finding=finding)
+
+
+def _in_balls(flat: FlatProblem, run: Any, x: np.ndarray, weights: np.ndarray) -> list[Any]:
+    """f, c and the gradient of ``w_0 f + wᵀc`` at x, enclosed; `run` is the program as a function."""
+
+    def everything(x: Any, weights: Any) -> tuple[Any, Any, Any]:
+        (value, rows), pullback = jax.vjp(lambda x: tuple(run(x, *flat.param_leaves)), x)
+        return value, rows, pullback((weights[0], weights[1:]))[0]
+
+    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        traced = jax.make_jaxpr(everything)(x, weights)
+        return BallProgram(traced, precision=PRECISION)(x, weights)
+
+
+def _finding(flat: FlatProblem, x: np.ndarray, weights: np.ndarray, slope: np.ndarray, scales: Scales) -> str:
+    """Where the user's derivative rules give another ∇L than the operations, in words; empty if they do not.
+
+    Both are evaluated in balls: a difference is no rounding, unless a rule's own constants are rounded to float64.
+    """
+    places = customized(flat.closed_jaxpr)
+    if not places:
+        return ""
+    ruled = _in_balls(flat, jaxpr_as_fun(flat.closed_jaxpr), x, weights)[2]
+    size = np.maximum(np.abs(lowers(slope)), scales.f / scales.x)
+    apart = lowers(np.abs(np.asarray(ruled - slope, dtype=object))) / size
+    worst = int(np.argmax(apart))
+    if not apart[worst] > 10.0**-ALL_DIGITS * len(flat.closed_jaxpr.eqns):
+        return ""
+    said, true = (float(part[worst].mid()) for part in (ruled, slope))
+    return (
+        f"the derivative rule at {' or at '.join(places)} disagrees with its function: the derivative in "
+        f"{flat.variable_names[worst]} is {measured(said)} by the rule and {measured(true)} by the operations"
+    )
+
+
+def _numbers(program: Program) -> int:
+    """Numbers that a run computes; a while loop counts as one turn."""
+    total = 0
+    for step in program.steps:
+        turns = step.params["length"] if step.primitive == "scan" else 1
+        total += sum(aval.size for aval in step.out_avals) + turns * sum(map(_numbers, step.bodies))
+    return total
 
 
 def _error(computed: np.ndarray, exact: np.ndarray) -> np.ndarray:
     """Upper bound on ``|computed − exact|``."""
     if not np.all(np.isfinite(computed)):
         return np.full(np.shape(computed), np.inf)
-    gap = balls(computed) - exact
-    gap = np.asarray(gap, dtype=object)
+    gap = np.asarray(balls(computed) - exact, dtype=object)
     return np.asarray(np.maximum(np.abs(lowers(gap)), np.abs(uppers(gap))))
 
 
-def _digits(name: str, error: np.ndarray, size: float) -> Digits:
+def _digits(name: str, error: np.ndarray, size: float, *, decides: bool = True) -> Digits:
     worst = float(np.max(error, initial=0.0))
     relative = worst / float(size)
-    return Digits(name, ALL_DIGITS if relative <= 10.0**-ALL_DIGITS else -math.log10(relative), worst)
+    return Digits(name, ALL_DIGITS if relative <= 10.0**-ALL_DIGITS else -math.log10(relative), worst, decides)
 
 
-__all__ = ["Digits", "Evaluated", "evaluation_check"]
+__all__ = ["NOT_CHECKED", "Digits", "Evaluated", "evaluated", "evaluation_check"]

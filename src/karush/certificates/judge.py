@@ -14,6 +14,7 @@ from karush.certificates.infeasibility import infeasibility
 from karush.certificates.kkt import Kkt, active_set, first_order
 from karush.certificates.large import large_case, large_verdict
 from karush.certificates.multipliers import complete, estimate
+from karush.certificates.rounding import held_against_rounding, steady
 from karush.certificates.scaled import Scaled, scaled_problem
 from karush.certificates.scales import Scales, typical_scales
 from karush.certificates.second_order import null_space, second_order
@@ -200,7 +201,8 @@ def _first(case: Case, analysis: Analysis | None, sequence: np.ndarray | None) -
     active = active_set(case.point, kkt, case.scaled.equal, tol)
     second = second_order(case.point, active)
     case = case._replace(evidence=evidence._replace(agreement=found, active=active, second=second))
-    return unqualified(case) or by_convexity(case, analysis) or by_curvature(case, second)
+    found = unqualified(case) or by_convexity(case, analysis) or by_curvature(case, second)
+    return held_against_rounding(found) if found.success and not steady(case, found) else found
 
 
 def _infeasible(case: Case) -> Certificate:

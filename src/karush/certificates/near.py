@@ -27,6 +27,8 @@ LENGTHS = (2.0**-17, 2.0**-20, 2.0**-23)
 within that length, as long as rounding of ∇L stays small against λ_min δ."""
 AGREEMENT = 0.5
 """Relative difference allowed between secant and second derivative, and relative loss of the least eigenvalue."""
+BENT = 2.0**-10
+"""What the next derivatives may change over δ, relative to what the derivatives promise: 2^-27 of the second."""
 ROUNDING = 64.0 * EPS
 """Assumed rounding of ∇L relative to the terms that it sums; what is worse than that, the test finds itself."""
 
@@ -41,6 +43,8 @@ class Neighbourhood(NamedTuple):
     """what a Newton step promises to lower L by, dimensionless"""
     step: float
     """length of that step, dimensionless"""
+    unsteady: float = 0.0
+    """see `unsteady`"""
     allowed: float = AGREEMENT
     """bound of `change`"""
 
@@ -55,15 +59,15 @@ def keeps_curvature(scaled: Scaled, point: Point, z: np.ndarray, spectrum: Curva
     newton = -basis @ (slope / spectrum.values)
     step = float(np.sqrt(newton @ newton))
     decrease = 0.5 * float(slope @ (slope / spectrum.values))
-    worst = np.inf
+    worst = moved = np.inf
     for delta in LENGTHS:
         if delta < LENGTHS[0] and _noise(point) > AGREEMENT / 4 * spectrum.least * max(delta, step):
             break
-        change = _change(scaled, point, basis, spectrum, newton, delta)
+        change, moved = _change(scaled, point, basis, spectrum, newton, delta)
         worst = min(worst, change)
         if change <= AGREEMENT or 2 * step > delta:
             break
-    return Neighbourhood(worst <= AGREEMENT, float(worst), decrease, step)
+    return Neighbourhood(worst <= AGREEMENT, float(worst), decrease, step, moved)
 
 
 def keeps_slope(scaled: Scaled, point: Point, multipliers: np.ndarray, strong: np.ndarray) -> Neighbourhood:
@@ -82,17 +86,30 @@ def keeps_slope(scaled: Scaled, point: Point, multipliers: np.ndarray, strong: n
     direction = np.linalg.lstsq(gradients[held], inwards, rcond=None)[0]
     x = scaled.at(point.u + LENGTHS[0] * direction / np.sqrt(direction @ direction))
     d = x / scaled.scales.x - point.u
-    slope, _ = scaled.bend(x, point.y)
+    slope, _, rows = scaled.bend(x, point.y)
     model = point.hessian @ d
     change = slope - point.slope - model
     reference = np.min((np.abs(multipliers) * length)[inequality]) + np.abs(model).max()
     relative = float(np.abs(change).max() / reference)
-    return Neighbourhood(relative <= AGREEMENT, relative, 0.0, 0.0)
+    return Neighbourhood(relative <= AGREEMENT, relative, 0.0, 0.0, unsteady(point, d, slope, rows))
+
+
+def unsteady(point: Point, d: np.ndarray, slope: np.ndarray, rows: np.ndarray) -> float:
+    """Largest entry of ``∇L(u + d) − ∇L(u) − H d`` or ``c(u + d) − c(u) − J d``, beyond `BENT` of H d or of J d.
+
+    That is rounding, and what the higher derivatives bring. `slope` (n,) and `rows` (m,) are those at u + d.
+    """
+    worst = [0.0]
+    for change, model in ((slope - point.slope, point.hessian @ d), (rows - point.rows, point.jacobian @ d)):
+        if change.size:
+            worst.append(np.abs(change - model).max() - BENT * np.abs(model).max())
+    # NumPy's maximum, for Python's forgets a NaN.
+    return float(np.max(worst))
 
 
 def _change(
     scaled: Scaled, point: Point, basis: np.ndarray, spectrum: Curvature, newton: np.ndarray, delta: float
-) -> float:
+) -> tuple[float, float]:
     softest = spectrum.vectors[:, 0]
     sign = 1.0 if softest @ newton >= 0 else -1.0
     for way in (sign, -sign):
@@ -104,12 +121,12 @@ def _change(
         if abs(d - wanted).max() <= delta / 2:
             break
     if not model > 0:
-        return np.inf
-    slope, hessian = scaled.bend(x, point.y)
+        return np.inf, np.inf
+    slope, hessian, rows = scaled.bend(x, point.y)
     secant = float(d @ (slope - point.slope))
     least = eigenvalues(basis.T @ hessian @ basis)[0]
     change = max(abs(secant - model) / model, 1.0 - float(least) / spectrum.least)
-    return change if math.isfinite(change) else np.inf
+    return (change if math.isfinite(change) else np.inf), unsteady(point, d, slope, rows)
 
 
 def _noise(point: Point) -> float:

@@ -121,12 +121,12 @@ class Scaled:
             slope=gradient + y @ jacobian if y.size else gradient,
         )
 
-    def bend(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Dimensionless ∇f + Jᵀy (n,) and ∇²(f + yᵀc) (n, n) at x, in the problem's units; no more of the point."""
+    def bend(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Dimensionless ∇f + Jᵀy (n,), ∇²(f + yᵀc) (n, n) and c (m,) at x, in the problem's units; no more of it."""
         weights = y * self.row_price
         raw = self.evaluator(x, weights)
         slope = raw.gradient + weights @ raw.jacobian if y.size else raw.gradient
-        return slope / self.bound_price, raw.hessian * self._hessian_units
+        return slope / self.bound_price, raw.hessian * self._hessian_units, raw.rows / self.scales.rows
 
     @cached_property
     def _jacobian_units(self) -> np.ndarray:
