@@ -9,6 +9,18 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
+from karush.stability.reductions import (
+    back,
+    log_of_product,
+    one_plus_the_others,
+    power_of_array_product,
+    power_of_power,
+    reduced,
+    scaled_sum_of_powers,
+    sum_about_one,
+    sum_of_exponentials,
+    total,
+)
 from karush.stability.rows import Row
 from karush.stability.terms import Graph, Term, is_number
 
@@ -23,91 +35,6 @@ class ArrayRow(Row):
     rewrite: Rewrite = lambda graph, term: None
     example: Callable = lambda x: x
     """function of a vector that the row applies to"""
-
-
-def total(graph: Graph, term: Term, axes: tuple[int, ...]) -> Term:
-    """Sum along axes."""
-    return _reduced(graph, "reduce_sum", term, axes)
-
-
-def _reduced(graph: Graph, op: str, term: Term, axes: tuple[int, ...]) -> Term:
-    shape = tuple(size for axis, size in enumerate(term.shape) if axis not in axes)
-    return graph.make(op, (term,), axes, shape, term.dtype)
-
-
-def back(graph: Graph, term: Term, shape: tuple[int, ...], axes: tuple[int, ...]) -> Term:
-    """What was reduced along `axes`, repeated along them."""
-    kept = tuple(axis for axis in range(len(shape)) if axis not in axes)
-    return graph.placed(term, kept, shape)
-
-
-def _exponent(term: Term) -> Term | None:
-    """u where the term is exp(u)."""
-    return term.args[0] if term.op == "exp" else None
-
-
-def sum_of_exponentials(graph: Graph, term: Term) -> Term | None:
-    """``sum exp(u) = exp(m) sum exp(u - m)``, m the largest u; factors of the exponentials stay."""
-    if term.op != "reduce_sum":
-        return None
-    inside, factor = term.args[0], None
-    if inside.op == "mul":
-        for one, other in (inside.args, inside.args[::-1]):
-            if other.op == "exp":
-                inside, factor = other, one
-                break
-    u = _exponent(inside)
-    if u is None or u.shape != term.args[0].shape:
-        return None
-    m = graph.term("stop", _reduced(graph, "reduce_max", u, term.param))
-    small = graph.term("exp", graph.term("sub", u, back(graph, m, u.shape, term.param)))
-    if factor is not None:
-        small = graph.term("mul", factor, small)
-    return graph.term("mul", total(graph, small, term.param), graph.term("exp", m))
-
-
-def one_plus_the_others(graph: Graph, term: Term) -> Term | None:
-    """``sum exp(u) = exp(m) (1 + sum of the others' exp(u - m))``, exact where one of them dominates."""
-    u = _exponent(term.args[0]) if term.op == "reduce_sum" else None
-    if u is None:
-        return None
-    axes = term.param
-    largest = graph.make("is_first_largest", (u,), axes, u.shape, bool)
-    zeros = graph.constant(0.0)
-    m = total(graph, graph.term("select_n", largest, zeros, u), axes)
-    small = graph.term("exp", graph.term("sub", u, back(graph, m, u.shape, axes)))
-    others = total(graph, graph.term("select_n", largest, small, zeros), axes)
-    return graph.term("mul", graph.term("add", 1.0, others), graph.term("exp", m))
-
-
-def sum_about_one(graph: Graph, term: Term) -> Term | None:
-    """``sum exp(u) = n + sum (exp(u) - 1)``, for a logarithm near log n."""
-    u = _exponent(term.args[0]) if term.op == "reduce_sum" else None
-    if u is None:
-        return None
-    count = 1
-    for axis in term.param:
-        count *= u.shape[axis]
-    return graph.term("add", float(count), total(graph, graph.term("expm1", u), term.param))
-
-
-def power_of_power(graph: Graph, term: Term) -> Term | None:
-    """``(x^n)^c = |x|^(n c)`` for even n."""
-    if term.op != "pow" or term.args[0].op != "ipow" or term.args[0].param % 2 or not term.args[1].is_constant:
-        return None
-    if term.args[1].shape != ():
-        return None
-    base = graph.term("abs", term.args[0].args[0])
-    exponent = float(term.args[1].param) * term.args[0].param
-    return graph.term("pow", base, graph.constant(exponent))
-
-
-def power_of_array_product(graph: Graph, term: Term) -> Term | None:
-    """``(prod x)^c = prod x^c``, for positive x."""
-    if term.op != "pow" or term.args[0].op != "reduce_prod" or term.args[1].shape != ():
-        return None
-    powers = graph.term("pow", term.args[0].args[0], term.args[1])
-    return _reduced(graph, "reduce_prod", powers, term.args[0].param)
 
 
 def angle(graph: Graph, term: Term) -> Term | None:
@@ -131,18 +58,6 @@ def angle(graph: Graph, term: Term) -> Term | None:
         for op in ("sub", "add")
     )
     return graph.term("mul", 2.0, graph.term("atan2", difference, both))
-
-
-def scaled_sum_of_powers(graph: Graph, term: Term) -> Term | None:
-    """``sum x^n = s^n sum (x/s)^n``."""
-    if term.op != "reduce_sum" or term.args[0].op != "ipow" or term.args[0].param < 3:
-        return None
-    x, n, axes = term.args[0].args[0], term.args[0].param, term.param
-    if x.op == "div" and x.args[1].op == "broadcast_in_dim":
-        return None
-    s = graph.term("pow2", _reduced(graph, "reduce_max", graph.term("abs", x), axes))
-    inside = graph.term("ipow", graph.term("div", x, back(graph, s, x.shape, axes)), param=n)
-    return graph.term("mul", graph.term("ipow", s, param=n), total(graph, inside, axes))
 
 
 def broadcast_inward(graph: Graph, term: Term) -> Term | None:
@@ -275,13 +190,6 @@ def _summands(term: Term, sign: int) -> Iterator[tuple[int, Term]]:
         yield sign, term
 
 
-def log_of_product(graph: Graph, term: Term) -> Term | None:
-    """``log prod x = sum log x``."""
-    if term.op != "log" or term.args[0].op != "reduce_prod":
-        return None
-    return total(graph, graph.term("log", term.args[0].args[0]), term.args[0].param)
-
-
 def norm(graph: Graph, term: Term) -> Term | None:
     """``sqrt(sum x^2 + c) = s sqrt(sum (x/s)^2 + c/s^2)``, s a power of two near the largest."""
     if term.op != "sqrt":
@@ -292,7 +200,7 @@ def norm(graph: Graph, term: Term) -> Term | None:
     if len(sums) != 1 or len(sums) + len(others) != len(parts) or not all(_small_constant(t) for t in others):
         return None
     x, axes = sums[0].args[0].args[0], sums[0].param
-    s = graph.term("pow2", _reduced(graph, "reduce_max", graph.term("abs", x), axes))
+    s = graph.term("pow2", reduced(graph, "reduce_max", graph.term("abs", x), axes))
     inside = total(graph, graph.term("ipow", graph.term("div", x, back(graph, s, x.shape, axes)), param=2), axes)
     for other in others:
         inside = graph.term("add", inside, graph.term("div", graph.term("div", other, s), s))
@@ -313,7 +221,7 @@ def scaled_sum_of_squares(graph: Graph, term: Term) -> Term | None:
     pair = (inside.args[0], inside.args[0]) if inside.op == "ipow" else inside.args
     if any(x.shape != inside.shape or (x.op == "div" and x.args[1].op == "broadcast_in_dim") for x in pair):
         return None
-    scales = [graph.term("pow2", _reduced(graph, "reduce_max", graph.term("abs", x), axes)) for x in pair]
+    scales = [graph.term("pow2", reduced(graph, "reduce_max", graph.term("abs", x), axes)) for x in pair]
     parts = [graph.term("div", x, back(graph, s, x.shape, axes)) for x, s in zip(pair, scales, strict=True)]
     return graph.term("mul", graph.term("mul", *scales), total(graph, graph.term("mul", *parts), axes))
 

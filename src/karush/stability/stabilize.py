@@ -19,8 +19,9 @@ from karush.core.errors import ProblemError, TraceError
 from karush.core.pytrees import path_name
 from karush.jaxprs.source import UNKNOWN, Place
 from karush.stability.compensation import COMPENSATED
+from karush.stability.printing import text
 from karush.stability.repair import Repaired, Traced, repair
-from karush.stability.terms import Graph, Term, order, text
+from karush.stability.terms import Graph, Term, order
 
 
 @dataclass(frozen=True)
