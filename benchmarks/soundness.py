@@ -263,7 +263,10 @@ def main() -> None:
     start, whole = time.perf_counter(), Tally()
     chosen = [(k, v) for k, v in functions(given.functions).items() if given.only in k][given.first : given.last]
     for k, (name, case) in enumerate(chosen):
-        tally = check(name, case, given.samples)
+        try:
+            tally = check(name, case, given.samples)
+        except TraceError as error:
+            tally = Tally(refused=[f"{name}: {error}"])
         whole.add(tally)
         if tally.unsound or k % 20 == 0:
             print(f"{k} {time.perf_counter() - start:.0f} s {name[:60]} {tally.unsound[:3]}", flush=True)

@@ -23,13 +23,16 @@ COMPARISONS: dict[str, Callable[[arb, arb], int]] = {
     "ge": lambda a, b: _ask(a >= b, a < b),
     "eq": lambda a, b: _ask(a == b, a != b),
     "ne": lambda a, b: _ask(a != b, a == b),
+    # The total order of floating-point numbers, where −0 lies below 0: the sign of a zero is not known here.
+    "lt_to": lambda a, b: _ask(a < b, a > b or (a == b and a != 0)),
+    "le_to": lambda a, b: _ask(a < b or (a == b and a != 0), a > b),
 }
 
 
 def comparison(name: str) -> Rule:
     """Rule of ``a < b`` and its kin; ``a != a`` asks for NaN, which no real number is."""
     asked = np.frompyfunc(COMPARISONS[name], 2, 1)
-    exact = getattr(operator, name)
+    exact = getattr(operator, name.removesuffix("_to"))
 
     def rule(step: Step, a: np.ndarray, b: np.ndarray) -> Values:
         if not is_real(a):
@@ -37,7 +40,7 @@ def comparison(name: str) -> Rule:
                 raise Undecided(f"a comparison of answers at {step.place} that balls cannot decide")
             return (np.asarray(exact(a, b)).astype(np.int8),)
         if step.inputs[0] == step.inputs[1]:
-            return (np.full(a.shape, YES if name in ("le", "ge", "eq") else NO, np.int8),)
+            return (np.full(a.shape, YES if name in ("le", "ge", "eq", "le_to") else NO, np.int8),)
         return (np.asarray(asked(a, b)).astype(np.int8),)
 
     return rule

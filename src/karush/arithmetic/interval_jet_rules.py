@@ -10,6 +10,7 @@ from karush.arithmetic import interval as values
 from karush.arithmetic import interval_arrays as arrays
 from karush.arithmetic import interval_functions as functions
 from karush.arithmetic import interval_jet_running as further
+from karush.arithmetic import interval_logic as logic
 from karush.arithmetic.interval_jet_loops import Stepped, dense, loops, steps
 from karush.arithmetic.interval_jets import (
     ALL,
@@ -254,7 +255,7 @@ def table(n: int | None = None, *, second: bool = False) -> dict[str, Rule]:
             for name in (*arrays.MOVING, "scatter-add", "scatter-sub", "reduce_sum", "cumsum")
         },
         "gather": spread_rule(values.RULES["gather"], lambda step, a, at: arrays.gather(step, a, at, slope=True)),
-        **{name: on_values(values.RULES[name]) for name in ("lt", "le", "gt", "ge", "eq", "ne", "is_finite")},
+        **{name: on_values(values.RULES[name]) for name in (*logic.COMPARISONS, "is_finite")},
     }
     answers = ("and", "or", "not", "reduce_and", "reduce_or", "argmax", "argmin", *values.EXACT.split())
     rules = {name: guarded(rule, values.RULES[name], stepped) for name, rule in own.items()}

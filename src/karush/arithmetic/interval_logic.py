@@ -40,6 +40,8 @@ COMPARISONS: dict[str, Callable[[Interval, Interval], Truth]] = {
     "ge": lambda a, b: less_equal(b, a),
     "eq": equal,
     "ne": lambda a, b: opposite(equal(a, b)),
+    # The total order of floating-point numbers, where −0 lies below 0: equal numbers are left open.
+    **dict.fromkeys(("lt_to", "le_to"), lambda a, b: Truth(a.lo <= b.hi, a.hi >= b.lo)),
 }
 
 
@@ -60,7 +62,7 @@ def comparison(name: str) -> Rule:
         ok = both(a.ok, b.ok)
         if step.inputs[0] == step.inputs[1]:
             # The same number: ``x != x`` asks for NaN.
-            yes = jnp.full(jnp.shape(a.lo), name in ("le", "ge", "eq"))
+            yes = jnp.full(jnp.shape(a.lo), name in ("le", "ge", "eq", "le_to"))
             answer = Truth(yes, ~yes)
         else:
             answer = asked(a, b)
