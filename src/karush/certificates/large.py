@@ -32,6 +32,9 @@ from karush.derivatives.large import POWERS, Curved
 from karush.linalg.band import band_factors, restricted
 from karush.problem.flat import FlatProblem
 
+NEGLIGIBLE = 1e-3
+"""part of the shortest visible step below which a Newton step changes nothing of what is measured there"""
+
 
 def large_case(
     scaled: Scaled, x: np.ndarray, outside: np.ndarray, z: np.ndarray | None, tol: float
@@ -187,8 +190,7 @@ def _keeps_curvature(case: Case, found: Spectrum, free: np.ndarray) -> Neighbour
     point, scaled = case.point, case.scaled
     curved: Curved = point.hessian
     slope = np.where(free, point.slope + case.kkt.multipliers, 0.0)
-    newton = -_solved(curved, found, free, slope)
-    decrease = -0.5 * float(slope @ newton)
+    newton, decrease = _newton_step(curved, found, free, slope)
     along = found.vector if np.any(found.vector) else np.where(free, scaled.uneven, 0.0)
     along = along / np.linalg.norm(along)
     worst = np.inf
@@ -207,6 +209,19 @@ def _keeps_curvature(case: Case, found: Spectrum, free: np.ndarray) -> Neighbour
         if worst <= AGREEMENT:
             break
     return Neighbourhood(worst <= AGREEMENT, float(worst), decrease, float(np.linalg.norm(newton)))
+
+
+def _newton_step(curved: Curved, found: Spectrum, free: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, float]:
+    """−H⁻¹ `slope` (n,) and what it promises to lower the objective by, where need be.
+
+    ``‖H⁻¹ slope‖ <= ‖slope‖ / λ``, λ the lower bound of the spectrum: where that vanishes beside the step along the
+    softest direction, the step is put to zero, and the promise to its bound ``½ ‖slope‖² / λ``.
+    """
+    size = float(np.linalg.norm(slope))
+    if size <= NEGLIGIBLE * LENGTHS[0] * found.below:
+        return np.zeros(free.size), 0.5 * size * size / found.below
+    newton = -_solved(curved, found, free, slope)
+    return newton, -0.5 * float(slope @ newton)
 
 
 def _solved(curved: Curved, found: Spectrum, free: np.ndarray, slope: np.ndarray) -> np.ndarray:
