@@ -21,6 +21,7 @@ from karush.jaxprs.source import UNKNOWN, Place
 from karush.stability.compensation import COMPENSATED
 from karush.stability.printing import text
 from karush.stability.repair import Repaired, Traced, repair
+from karush.stability.slopes import with_accurate_slope
 from karush.stability.terms import Graph, Term, order
 
 
@@ -128,8 +129,10 @@ class Stabilized:
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             closed = jax.make_jaxpr(flat)(*avals)
             lows, highs = self._box(avals, tree, dtype)
-            found = repair(Traced(closed, lows, highs, dtype))
-        run = jax.extend.core.jaxpr_as_fun(closed) if found.run is None else found.run
+            program = Traced(closed, lows, highs, dtype)
+            found = repair(program)
+            original = jax.extend.core.jaxpr_as_fun(closed)
+            run = original if found.run is None else with_accurate_slope(program, found)
         changes, source = _changes(found, names), _source(found, names, self.__name__)
         return Variant(run, trees[0], changes, source, found.before, found.after)
 
