@@ -30,6 +30,13 @@ class Analysis:
     margins: Callable[..., Any] | None
     """compiled ``(x, scale, *params) -> (len(kinks),)``; None without kinks"""
     param_leaves: list[Any]
+    convexity: Callable[[], str] | None = None
+    """why the problem is convex whatever its parameters, in words, empty where that is not known; asked for once"""
+
+    @property
+    def why_convex(self) -> str:
+        """The answer of `convexity`."""
+        return "" if self.convexity is None else self.convexity()
 
     @cached_property
     def degree(self) -> int:

@@ -106,7 +106,8 @@ def clear_verdict(
     curved, steady = _curvature(known, answer, point, strong, active, multipliers, tol, derivatives, convex)
     sound &= steady
     local = nonconvex & sorted_clearly & curved
-    return jnp.where(sound & convex, GLOBAL, jnp.where(sound & local, LOCAL, UNCLEAR))
+    minimum = GLOBAL if known.analysis.why_convex else LOCAL
+    return jnp.where(sound & convex, GLOBAL, jnp.where(sound & local, minimum, UNCLEAR))
 
 
 def _first_order(known: Conditions, point: TracedPoint, multipliers: Any, tol: Any) -> Any:

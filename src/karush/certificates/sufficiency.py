@@ -9,6 +9,7 @@ from karush.certificates.analysis import QUADRATIC, Analysis
 from karush.certificates.case import Case, conclude, not_a_minimum
 from karush.certificates.certificate import Certificate
 from karush.certificates.copositive import critical_cone
+from karush.certificates.evidence import Evidence
 from karush.certificates.near import keeps_curvature, keeps_slope
 from karush.certificates.scaled import Point
 from karush.certificates.second_order import Curvature, SecondOrder, curvature, null_space
@@ -42,6 +43,8 @@ def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
                 because = "the problem is linear"
             return conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=because))
         case = case._replace(evidence=evidence)
+    elif analysis is not None and analysis.why_convex and not _bends_down(evidence):
+        return conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=analysis.why_convex))
     if "convex" in case.scaled.flat.promises:
         assert evidence.second is not None
         if evidence.second.outer.least < -evidence.second.outer.error:
@@ -51,6 +54,12 @@ def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
         certificate = conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=because))
         return replace(certificate, assumed=("convex",))
     return None
+
+
+def _bends_down(evidence: Evidence) -> bool:
+    """Whether a negative curvature was measured: of a function that is convex in exact numbers it says that float64
+    does not show it."""
+    return evidence.second is not None and evidence.second.outer.least < -evidence.second.outer.error
 
 
 def _constant_curvature(case: Case, analysis: Analysis) -> tuple[float, float]:

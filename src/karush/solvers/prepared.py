@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from karush.bounds.convexity_problem import why_convex
 from karush.certificates import Certificate, Scales, judge, typical_scales
 from karush.certificates.analysis import Analysis, analyse
 from karush.certificates.compiled import conditions
@@ -78,6 +80,12 @@ def _alike(one: Scales, other: Scales) -> bool:
     return bool(np.all((ratios <= ALIKE) & (ratios >= 1.0 / ALIKE)))
 
 
+def _convexity(flat: FlatProblem) -> Callable[[], str]:
+    """`why_convex` of the problem, found when it is first asked for."""
+    bounds, limits = (flat.lower, flat.upper), (flat.row_lower, flat.row_upper)
+    return cache(lambda: why_convex(flat.closed_jaxpr, flat.param_leaves, bounds, limits))
+
+
 @dataclass(eq=False)
 class Prepared:
     """A flat problem with everything that its solves share."""
@@ -102,7 +110,7 @@ class Prepared:
         """Trace and compile the problem's functions."""
         flat = flatten(problem)
         evaluator = evaluator_of(flat.closed_jaxpr, flat.param_leaves, flat.m)
-        analysis = analyse(flat.closed_jaxpr, flat.param_leaves)
+        analysis = replace(analyse(flat.closed_jaxpr, flat.param_leaves), convexity=_convexity(flat))
         rows = layout(flat.n, flat.row_lower == flat.row_upper)
         scales, units = _sized(flat, evaluator)
         return cls(problem, flat, evaluator, analysis, rows, scales, units)
