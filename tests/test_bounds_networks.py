@@ -131,6 +131,30 @@ def test_the_jacobian_by_layers_holds_every_jacobian(activation, radius):
     assert np.all(np.asarray(found.hi) <= 1.0 + 16 * EPS)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "softplus"])
+@pytest.mark.parametrize("radius", [1e-3, 0.5])
+def test_the_hessian_by_layers_holds_every_hessian(activation, radius):
+    inner = network((3, 8, 8, 1), activation)
+    layers, middle = read_layers(inner, 3), np.array([0.1, -0.2, 0.3])
+    with float64(), jax.numpy_rank_promotion("allow"):
+        found = jax.jit(lambda low, high: slopes_on(layers, low, high).hessian)(middle - radius, middle + radius)
+        x = middle + radius * np.random.default_rng(1).uniform(-1.0, 1.0, (300, 3))
+        H = np.asarray(jax.jit(jax.vmap(jax.hessian(lambda x: inner(x)[0])))(x))
+    slack = 256 * EPS * np.abs(H).max()
+    assert np.all(np.asarray(found.lo) <= H + slack)
+    assert np.all(np.asarray(found.hi) >= H - slack)
+    if radius < 1e-2:
+        assert np.max(np.asarray(found.hi) - np.asarray(found.lo)) <= 0.1 * np.abs(H).max()
+
+
+def test_a_kink_of_relu_leaves_no_hessian():
+    layers = read_layers(network((3, 8, 8, 1), "relu"), 3)
+    with float64(), jax.numpy_rank_promotion("allow"):
+        low, high = -np.ones(3), np.ones(3)
+        found = jax.jit(lambda low, high: slopes_on(layers, low, high).hessian)(low, high)
+        assert np.all(np.isinf(np.asarray(found.hi)))
+
+
 @pytest.mark.parametrize(
     ("activation", "p", "q"),
     [

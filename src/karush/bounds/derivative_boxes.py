@@ -68,14 +68,17 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
         matrix = turned(rest[0]) if second else Interval(first.lo.T, first.hi.T)
         matrix = known(value, matrix)
         form = (jnp.zeros((0, n)), jnp.zeros((0, n)), jnp.zeros((0, n, n)))
-        weight = high - low
+        weight, layers = high - low, None
         if network is not None and not second:
-            matrix = meet(matrix, slopes_on(network, box.lo, box.hi).jacobian)
+            layers = slopes_on(network, box.lo, box.hi)
+            matrix = meet(matrix, layers.jacobian)
         if curved:
             middle = jnp.clip(0.5 * low + 0.5 * high, low, high)
             at = jets(enter(middle, middle))
             slope = known(at[0], Interval(at[1].lo.T, at[1].hi.T))
             hessian = known(value, Interval(*[jnp.moveaxis(end, -1, 0) for end in (rest[0].lo, rest[0].hi)]))
+            if layers is not None and layers.hessian is not None:
+                hessian = meet(hessian, Interval(layers.hessian.lo[None], layers.hessian.hi[None]))
             step = functions.sub(box, Interval(middle, middle))
             matrix = meet(matrix, mean_value(slope, hessian, step))
             if listed:

@@ -19,6 +19,7 @@ from karush.arithmetic.interval_numbers import EPS, FLUSHED, Interval, constant,
 from karush.arithmetic.interval_slopes import SLOPES
 from karush.bounds.layers import RELU, SOFTPLUS, Layer, Matrix, Network
 
+TURNED = (((0,), (0,)), ((), ()))
 PLAIN = (((1,), (0,)), ((), ()))
 """dimension numbers of a matrix product"""
 
@@ -32,6 +33,8 @@ class Slopes(NamedTuple):
     """(activations,) greatest slopes"""
     jacobian: Interval
     """(k, n)"""
+    hessian: Interval | None
+    """(n, n) of a network of one output"""
 
 
 class Sums(NamedTuple):
@@ -78,34 +81,54 @@ def slopes_on(network: Network, low: Any, high: Any) -> Slopes:
     wide = network.variables
     sums = Sums(middle, jnp.eye(n, wide) * radius[:, None], jnp.zeros(n), Interval(low, high))
     inner: list[Interval] = []
+    bends: list[tuple[Interval, Interval]] = []
     unit = jnp.eye(n)
     forward = Interval(unit, unit)
     for layer in network.layers:
-        sums, slope = passed(layer, sums)
+        sums, slope, bent = passed(layer, sums)
         inner.append(slope)
-        rows = functions.mul(Interval(slope.lo[:, None], slope.hi[:, None]), product(layer.weights, forward))
+        before = product(layer.weights, forward)
+        bends.append((bent, before))
+        rows = functions.mul(Interval(slope.lo[:, None], slope.hi[:, None]), before)
         forward = Interval(jnp.concatenate([forward.lo, rows.lo]), jnp.concatenate([forward.hi, rows.hi]))
-    one, two = product(network.weights, forward), backward(network, inner)
+    one, (two, outer) = product(network.weights, forward), backward(network, inner)
     lo, hi = jnp.maximum(one.lo, two.lo), jnp.minimum(one.hi, two.hi)
     ends = [jnp.concatenate(parts) for parts in ([s.lo for s in inner], [s.hi for s in inner])]
-    return Slopes(ends[0], ends[1], Interval(lo, hi))
+    hessian = second_order(bends, outer) if network.weights.middle.shape[0] == 1 else None
+    return Slopes(ends[0], ends[1], Interval(lo, hi), hessian)
 
 
-def passed(layer: Layer, before: Sums) -> tuple[Sums, Interval]:
-    """The variables with those of one more layer, and its slopes."""
+def second_order(bends: list[tuple[Interval, Interval]], outer: list[Interval]) -> Interval:
+    """``Σ Z'ᵀ diag(∂f/∂y φ''(z)) Z'`` over the layers, Z' the Jacobian of z."""
+    n = bends[0][1].lo.shape[1]
+    whole = Interval(jnp.zeros((n, n)), jnp.zeros((n, n)))
+    for (bent, rows), weight in zip(bends, outer, strict=True):
+        d = functions.mul(bent, Interval(weight.lo[0], weight.hi[0]))
+        scaled = functions.mul(Interval(d.lo[:, None], d.hi[:, None]), rows)
+        whole = functions.add(whole, dot(scaled, rows, TURNED))
+    return whole
+
+
+def passed(layer: Layer, before: Sums) -> tuple[Sums, Interval, Interval]:
+    """The variables with those of one more layer, its slopes, and its second derivatives."""
     z, z_symbols, z_middle, z_radius = sums_of(layer, before)
     if layer.name == RELU:
         y = Interval(jnp.maximum(z.lo, 0.0), jnp.maximum(z.hi, 0.0))
         slope = Interval(jnp.where(z.lo >= 0.0, 1.0, 0.0), jnp.where(z.hi <= 0.0, 0.0, 1.0))
         chosen, rest = chord(z)
+        kink = (z.lo <= 0.0) & (z.hi >= 0.0)
+        bent = Interval(jnp.where(kink, -jnp.inf, 0.0), jnp.where(kink, jnp.inf, 0.0))
     else:
         y = valued(layer.name, z)
         slope = SLOPES[layer.name][0](z, y)
         lo, hi = (jnp.broadcast_to(end, jnp.shape(z.lo)) for end in (slope.lo, slope.hi))
         slope = Interval(lo, hi, slope.ok)
         chosen, rest = line(layer.name, z, slope)
+        bent = SLOPES[layer.name][1](z, y)
     ok = dense_ok(y) & dense_ok(slope) & jnp.isfinite(rest.lo) & jnp.isfinite(rest.hi)
     slope = Interval(jnp.where(ok, slope.lo, -jnp.inf), jnp.where(ok, slope.hi, jnp.inf))
+    even = ok & dense_ok(bent)
+    bent = Interval(jnp.where(even, bent.lo, -jnp.inf), jnp.where(even, bent.hi, jnp.inf))
     rest_middle, rest_radius = centred(rest)
     y_middle = chosen * z_middle + rest_middle
     y_symbols = chosen[:, None] * z_symbols
@@ -120,7 +143,7 @@ def passed(layer: Layer, before: Sums) -> tuple[Sums, Interval]:
         jnp.concatenate([before.radius, y_radius]),
         both,
     )
-    return after, slope
+    return after, slope, bent
 
 
 def valued(name: str, z: Interval) -> Interval:
@@ -181,20 +204,22 @@ def line(name: str, z: Interval, slope: Interval) -> tuple[Any, Interval]:
     return chosen, Interval(jnp.where(first, rising.lo, falling.lo), jnp.where(first, rising.hi, falling.hi))
 
 
-def backward(network: Network, slopes: list[Interval]) -> Interval:
-    """The Jacobian from the output to the input."""
+def backward(network: Network, slopes: list[Interval]) -> tuple[Interval, list[Interval]]:
+    """The Jacobian from the output to the input, and the derivatives in the activations of each layer (k, m)."""
+    outer: list[Interval] = []
     lo = jnp.asarray(network.weights.middle - network.weights.radius)
     hi = jnp.asarray(network.weights.middle + network.weights.radius)
     row = functions.add(Interval(lo, hi), constant(0.0))
     for layer, slope in zip(reversed(network.layers), reversed(slopes), strict=True):
         start, end = layer.start, layer.start + layer.size
-        here = functions.mul(Interval(row.lo[:, start:end], row.hi[:, start:end]), Interval(slope.lo, slope.hi))
+        outer.append(Interval(row.lo[:, start:end], row.hi[:, start:end]))
+        here = functions.mul(outer[-1], Interval(slope.lo, slope.hi))
         exact = jnp.asarray(layer.weights.middle)
         moved = dot(here, Interval(exact, exact), PLAIN)
         slip = larger(size(here) @ jnp.asarray(layer.weights.radius), layer.size)
         moved = functions.add(moved, Interval(-slip, slip))
         row = functions.add(Interval(row.lo[:, :start], row.hi[:, :start]), moved)
-    return row
+    return row, outer[::-1]
 
 
 __all__ = ["Slopes", "larger", "product", "slopes_on", "valued"]
