@@ -16,11 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.accuracy import sample, tracer
 from benchmarks.fpcore import Core, load
 from karush.arithmetic.twofold import compensated
 from karush.core.precision import float64
-from karush.stability.points import is_normal
+from karush.stability.points import draw, is_normal
 from karush.stability.truth import exact_values
 from karush.stability.ulps import bits_of_error
 
@@ -28,17 +27,35 @@ RESULTS = Path(__file__).parent / "results"
 POINTS = 1000
 SEED = 7
 REPEATS = 20
+MOST_DRAWS = 100
+"""batches drawn until enough points satisfy the precondition"""
 BAD = 1.0
 """mean bits of error from which an expression is listed"""
 
 
+def sample(core: Core, dtype: Any, count: int) -> list[np.ndarray]:
+    """At most `count` points by bit pattern within the precondition, one column per argument."""
+    rng = np.random.default_rng(SEED)
+    found: list[np.ndarray] = []
+    for _ in range(MOST_DRAWS):
+        points = np.stack([draw(low, high, (4 * count,), dtype, rng) for low, high in core.ranges()], axis=1)
+        found.append(points[core.allowed(points) & is_normal(points).all(axis=1)])
+        if sum(map(len, found)) >= count:
+            break
+    return [np.ascontiguousarray(column) for column in np.concatenate(found)[:count].T]
+
+
 def measured(core: Core, dtype: Any, count: int) -> dict[str, Any] | None:
     """Mean bits of error as written and twofold, and the ratio of their times; None without a usable point."""
-    points = sample(core, dtype, count, SEED)
-    if len(points) == 0:
+    columns = sample(core, dtype, count)
+    if len(columns[0]) == 0:
         return None
-    function, columns = core.function(), [np.ascontiguousarray(c) for c in points.T]
-    exact = exact_values(tracer(function, len(columns), points.dtype), columns)[0]
+    function = core.function()
+
+    def trace(n: int) -> Any:
+        return jax.make_jaxpr(jax.vmap(function))(*[jax.ShapeDtypeStruct((n,), dtype)] * len(columns))
+
+    exact = exact_values(trace, columns)[0]
     usable = is_normal(exact)
     if not usable.any():
         return None
@@ -49,7 +66,7 @@ def measured(core: Core, dtype: Any, count: int) -> dict[str, Any] | None:
         start = time.perf_counter()
         value = np.asarray(run(*given))
         out[f"{label} compile"] = time.perf_counter() - start
-        errors = bits_of_error(value.astype(points.dtype), exact)[usable]
+        errors = bits_of_error(value.astype(dtype), exact)[usable]
         out[label] = float(errors.mean())
         out[f"{label} worst"] = float(errors.max())
     times = {label: [] for label in runs}

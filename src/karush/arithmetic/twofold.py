@@ -123,7 +123,7 @@ def moved_by(function: Callable[..., Any], arguments: tuple[Any, ...], moves: tu
     size_out = sum(int(np.prod(out_leaves[k].shape)) for k in real)
 
     def of_reals(floats: list[Any], others: list[Any]) -> list[Any]:
-        filled = list(others)
+        filled: list[Any] = list(others)
         for k, value in zip(chosen, floats, strict=True):
             filled[k] = value
         out = jax.tree_util.tree_leaves(function(*jax.tree_util.tree_unflatten(treedef, filled)))
@@ -139,7 +139,7 @@ def moved_by(function: Callable[..., Any], arguments: tuple[Any, ...], moves: tu
             sum((jnp.tensordot(block, step, jnp.ndim(step)) for block, step in zip(row, ahead, strict=True)))
             for row in matrix
         ]
-    full = [np.zeros(leaf.shape, jax.dtypes.float0) for leaf in out_leaves]
+    full: list[Any] = [np.zeros(leaf.shape, jax.dtypes.float0) for leaf in out_leaves]
     for k, change in zip(real, changes, strict=True):
         full[k] = change
     return jax.tree_util.tree_unflatten(out_tree, full)

@@ -5,8 +5,8 @@ x = hi + lo,    hi = fl(hi + lo),    a + b = s + e exactly,    a b = p + e exact
 ```
 
 `lo` keeps its own relative accuracy however far it lies below the last digit of `hi`: 1 + x is the pair (1, x) for
-every tiny x, so that what is left when `hi` cancels is right [Dek71; JMP17, algorithms 6, 12, 17]. With p digits a sum or
-product of normal size errs by about 2^(3 - 2p) of itself.
+every tiny x, so that what is left when `hi` cancels is right [Dek71; JMP17, algorithms 6, 12, 17]. With p digits a sum
+or product errs by about 2^(3 - 2p) of the size of its terms.
 
 Under XLA a product may be fused into a following sum, constants may be folded, and subnormals are flushed. Products
 are therefore split by their bits, not by a multiplication, so that every partial product is exact with or without
