@@ -6,6 +6,7 @@ from typing import Any
 
 from karush.api.options import Options, read_options
 from karush.api.prepared import Prepared, as_problem
+from karush.api.stabilized import read_stabilize, with_stable_objective
 from karush.certificates import Certificate
 from karush.core.errors import ProblemError
 from karush.problem.problem import Problem
@@ -42,7 +43,8 @@ def minimize(problem: Problem | Callable[..., Any], x0: Any = None, **arguments:
         Start; with a `Problem`, used instead of its own.
     arguments
         Fields of a `Problem`, and the fields of `Options`: ``method``, ``tol``, ``max_iterations``, ``time_limit``,
-        ``callback``, ``progress``, ``driver``, ``backend_options``.
+        ``callback``, ``progress``, ``driver``, ``backend_options``. ``stabilize=True``: the objective is first
+        repaired by `karush.stabilize` on the box of the bounds, and the certificate is that of the repaired one.
 
     Returns
     -------
@@ -60,9 +62,10 @@ def minimize(problem: Problem | Callable[..., Any], x0: Any = None, **arguments:
     """
     options = {name: arguments.pop(name) for name in list(arguments) if name in Options.__dataclass_fields__}
     read_options(options)
+    repaired = with_stable_objective if read_stabilize(arguments) else lambda given: given
     if isinstance(problem, Problem):
-        return Prepared(as_problem(problem, None, arguments)).solve(x0, **options)
-    return Prepared(as_problem(problem, x0, arguments)).solve(**options)
+        return Prepared(repaired(as_problem(problem, None, arguments))).solve(x0, **options)
+    return Prepared(repaired(as_problem(problem, x0, arguments))).solve(**options)
 
 
 def maximize(problem: Problem | Callable[..., Any], x0: Any = None, **arguments: Any) -> Result:

@@ -36,8 +36,8 @@ RESCUED = 8.0
 WORSE = 0.5
 """bits by which no part of the range may become worse"""
 REGIONS = 8
-SECONDS = 0.45
-"""time of the search"""
+SECONDS = 0.8
+"""longest search; most end much earlier, for want of anything left to gain"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,8 @@ def scaled(graph: Graph, term: Term) -> Iterator[Term]:
         return
     if not products or any(product is None for product in products):
         return
+    if any(t.op == "div" and t.args[1].op == "pow2" for _, _, a, b in products for t in (a, b)):
+        return
     size: Term | None = None
     for _, _, a, b in products:
         one = graph.term("abs", a) if a is b else graph.term("mul", *(_root_of_size(graph, t) for t in (a, b)))
