@@ -19,7 +19,7 @@ import karush
 from benchmarks.convexity_cases import Case, convex_cases, other_cases
 
 RESULTS = Path(__file__).parent / "results"
-RANDOM = 40
+RANDOM = 10
 """functions of each kind in the random family"""
 ASKED = 0.9
 

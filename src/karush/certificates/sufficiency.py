@@ -58,7 +58,8 @@ def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
 
 def _bends_down(evidence: Evidence) -> bool:
     """Whether a negative curvature was measured: of a function that is convex in exact numbers it says that float64
-    does not show it."""
+    does not show it.
+    """
     return evidence.second is not None and evidence.second.outer.least < -evidence.second.outer.error
 
 
