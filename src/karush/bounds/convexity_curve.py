@@ -159,9 +159,11 @@ def curve(
     rc, rk = np.where(nonneg & convex, np.minimum(rc, 1.0), rc), np.where(nonneg & concave, np.maximum(rk, 1.0), rk)
     ec, ek = np.where(convex, np.minimum(ec, 0.0), ec), np.where(concave, np.maximum(ek, 0.0), ek)
     size_convex = size_convex | (convex & nonneg) | (concave & (hi <= 0.0)) | (convex & concave)
-    fields = (lo, hi, convex, concave, rc, rk, ec, ek, size_convex, positive | (lo > 0.0))
+    positive = positive | (lo > 0.0)
+    values = (lo, hi, convex, concave, rc, rk, ec, ek, size_convex, positive)
     # Operations on arrays of shape () return numbers.
-    return Curve(*map(np.asarray, fields), **more)
+    fields: dict[str, Any] = {name: np.asarray(value) for name, value in zip(FIELDS, values, strict=True)}
+    return Curve(**fields, **more)
 
 
 def constant(ends: Range, **more: Any) -> Curve:
@@ -211,7 +213,8 @@ def mapped(a: Curve, move: Any, **more: Any) -> Curve:
     fields: dict[str, Any] = {name: np.asarray(move(getattr(a, name))) for name in FIELDS}
     shift = a.shift
     if shift is not None:
-        shift = Shift(mapped(shift.base, move), *(np.asarray(move(x)) for x in (shift.ids, shift.factor)), shift.of_exp)
+        ids, factor = np.asarray(move(shift.ids)), np.asarray(move(shift.factor))
+        shift = Shift(mapped(shift.base, move), ids, factor, shift.of_exp)
     over = {key: mapped(part, move) for key, part in a.over.items() if key % 2 == 0}
     whole: dict[str, Any] = dict(
         constant=a.constant,
