@@ -11,7 +11,7 @@ import numpy as np
 from karush.jaxprs.walk import Program
 from karush.stability.points import draw
 
-COUNT = 2048
+COUNT = 4096
 """points of one round; every round has as many, so that nothing is compiled again"""
 PARENTS = 32
 """worst points that a round of search starts from"""

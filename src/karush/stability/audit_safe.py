@@ -28,13 +28,18 @@ from karush.stability.audit_measure import TOLERATED
 from karush.stability.error_bounds import Format, Value
 from karush.stability.error_margins import format_of
 from karush.stability.error_rules import run
-from karush.stability.straight import shadow, typed
+from karush.stability.straight import shadow, size_of, typed
 
 FACTOR = 2.0**TOLERATED
 PIECES = 1024
 """pieces that one call looks at"""
 BUDGET = 24_576
-"""pieces in all, times the effort"""
+"""pieces in all, times the effort; of one input `BUDGET_OF_ONE`, for there halving always leads on"""
+BUDGET_OF_ONE = 65_536
+MOST_OPERATIONS = 200
+"""operations up to which a proof is attempted: of longer programs compiling the intervals takes minutes"""
+MOST_DERIVED = 100
+"""the same with enclosures of the derivatives"""
 MOST_DERIVATIVES = 64
 """inputs times outputs up to which derivatives are enclosed"""
 STEEP = 4.0
@@ -72,13 +77,15 @@ def proved_safe(
             False,
             "no defect was found; rounding errors were not measured on this build of JAX, so nothing is claimed",
         )
-    form, n = format_of(lower.dtype), lower.size
+    form, n, steps = format_of(lower.dtype), lower.size, size_of(inline(straight))
+    if steps > MOST_OPERATIONS:
+        return False, f"no defect was found; of {steps} operations no proof is attempted"
     m = int(np.prod(straight.out_avals[0].shape))
     try:
         first = _compiled(straight, form, n, conditioned=False)
         start = Pieces(lower[None].astype(float), upper[None].astype(float))
         left, count = _halved_until(Halving(first, form, 0, None, lower.dtype, moving), start, effort / 8)
-        if left is not None and n * m <= MOST_DERIVATIVES and effort > 0.0:
+        if left is not None and n * m <= MOST_DERIVATIVES and steps <= MOST_DERIVED and effort > 0.0:
             second = _compiled(straight, form, n, conditioned=True)
             left, more = _halved_until(Halving(second, form, POINTS, sound_at, lower.dtype, moving), start, effort)
             count += more
@@ -174,7 +181,7 @@ def _halved_until(how: Halving, start: Pieces, effort: float) -> tuple[Pieces | 
         good = _asked(how.safe, now)
         count += len(good)
         bad = Pieces(now.lo[~good], now.hi[~good])
-        if len(bad.lo) and count >= BUDGET * effort:
+        if len(bad.lo) and count >= (BUDGET if start.lo.shape[1] > 1 else BUDGET_OF_ONE) * effort:
             return bad, count
         waiting = later
         if len(bad.lo):

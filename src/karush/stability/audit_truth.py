@@ -32,6 +32,8 @@ LIMIT_STEPS = (-200, -260)
 """exponents of the distances at which a limit is looked for; two, so that a slow divergence is seen"""
 LIMIT_AGREES = -50
 """relative agreement of the values around a limit, as a power of two"""
+LARGEST = 2.0**1023
+"""values around a limit beyond this are taken for infinite"""
 DIRECTIONS = 4
 DIFFERENCE = -500
 """exponent of the distance of a difference quotient: its truncation is below anything seen"""
@@ -160,6 +162,8 @@ def _agreed(column: Sequence[arb]) -> arb:
     first, size = column[-1], max(float(abs(ball).upper()) for ball in column)
     if size < 2.0 ** (LIMIT_STEPS[0] // 2):
         return arb(0)
+    if size > LARGEST:
+        return arb.nan()
     bound = size * 2.0**LIMIT_AGREES
     return first.mid() if all(bool(abs(ball - first) < bound) for ball in column) else arb.nan()
 

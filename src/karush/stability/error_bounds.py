@@ -181,6 +181,8 @@ def contract(form: Format, step: Step, a: Value, b: Value, e: Interval, count: f
 
 def whole_power(form: Format, a: Value, y: int) -> Bounds:
     """``a^y``, y > 0, by products."""
+    if y == 1:
+        return a.r, a.t, a.t
     size = most(a.exact)
     t = y * (size * (1.0 + a.r) + a.t) ** (y - 1) * a.t
     r = (1.0 + a.r) ** y * (1.0 + form.u) ** y - 1.0
