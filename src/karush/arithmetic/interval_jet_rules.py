@@ -215,7 +215,7 @@ def guarded(rule: Rule, fallback: Rule, stepped: Stepped) -> Rule:
     def guard(step: Step, *operands: Any) -> Values:
         jets = [isinstance(operand, Jet) for operand in operands]
         counted = any(jet and aval.dtype.kind in "iu" for jet, aval in zip(jets, step.in_avals, strict=True))
-        real = all(aval.dtype.kind not in "iu" for aval in step.out_avals)
+        real = any(aval.dtype.kind not in "iu" for aval in step.out_avals)
         return rule(step, *operands) if any(jets) and real and not counted else stepped(step, fallback, operands)
 
     return guard
