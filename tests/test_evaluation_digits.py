@@ -1,5 +1,8 @@
 """Digits left of a float64 evaluation: all where arithmetic is benign, none where cancellation has eaten them."""
 
+import pickle
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -61,3 +64,64 @@ def test_where_balls_have_no_answer_nothing_is_trusted():
     assert found.worst() is None
     assert not found.trustworthy(1e-8)
     assert "not checked" in found.sentence(1e-8)
+
+
+def shifted(x, p):
+    """(x − 1)² with x rounded to multiples of 1e-7 on the way, which no compiler undoes."""
+    return ((x[0] + p) - p - 1.0) ** 2
+
+
+def test_a_minimum_that_rests_on_rounded_derivatives_is_undecided_and_says_how_many_digits_are_left():
+    solver = karush.prepare(karush.Problem(shifted, [0.5], params=1e9))
+    at = [1.0 + 3e-8]
+    certificate = solver.certify(at)
+    assert certificate.verdict is karush.Verdict.UNDECIDED
+    assert "rounding dominates: 6 digits are left of the gradient of the objective" in certificate.sentence
+    assert certificate.evaluation in certificate.sentence
+    assert solver.certify([1.0]).verdict is karush.Verdict.GLOBAL_MINIMUM
+    for driver in ("python", "fused"):
+        result = solver.solve(at, driver=driver)
+        assert not result.success or abs(result.x[0] - 1.0) <= 1e-8
+
+
+@pytest.mark.parametrize("driver", ["python", "fused"])
+def test_a_gradient_that_cancellation_has_destroyed_is_never_a_success(driver):
+    solver = karush.prepare(karush.Problem(cancelling, [1e-8], bounds=(1e-9, 3.0)))
+    for start in (1e-9, 1e-8, 1e-6, 1e-4, 1e-2, 1.0):
+        result = solver.solve([start], driver=driver)
+        assert not result.success or result.certificate.evaluated.trustworthy(1e-8)
+
+
+@jax.custom_jvp
+def square(x):
+    return x * x
+
+
+@square.defjvp
+def _(primals, tangents):
+    (x,), (t,) = primals, tangents
+    return square(x), 2.2 * x * t
+
+
+def test_a_derivative_rule_that_disagrees_with_its_function_is_found_with_the_users_line():
+    problem = karush.Problem(lambda x: square(x[0] - 1.0) + x[0], [0.3])
+    certificate = karush.certify(problem, [1.0 - 1.0 / 2.2])
+    assert not certificate.success
+    assert "the derivative rule at " in certificate.evaluation
+    assert "test_evaluation_digits.py" in certificate.evaluation
+    assert not karush.minimize(problem).success
+
+
+def test_rules_of_the_library_that_agree_are_no_finding():
+    problem = karush.Problem(lambda x: jax.nn.softplus(x[0]) + jax.nn.relu(x[0] + 1.0) ** 2 - x[0], [0.3])
+    found = karush.certify(problem, [0.5]).evaluated
+    assert found.finding == ""
+    assert found.worst().left > 12.0
+
+
+def test_a_certificate_of_a_stored_result_keeps_what_was_read_and_measures_nothing_new():
+    certificate = karush.minimize(karush.Problem(lambda x: (x[0] - 1.0) ** 2, [0.5])).certificate
+    unread = pickle.loads(pickle.dumps(certificate))
+    assert unread.evaluation == "not checked against rounding: a stored result has no functions"
+    read = certificate.evaluation
+    assert pickle.loads(pickle.dumps(certificate)).evaluation == read
