@@ -100,7 +100,11 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
             weight = weight * (1.0 + jnp.max(jnp.where(jnp.isfinite(hi - lo), hi - lo, 0.0), axis=0))
         return lo, hi, jnp.argmax(weight), *form
 
-    program = jax.jit(jax.vmap(one))
+    return batched(jax.jit(jax.vmap(one)))
+
+
+def batched(program: Callable[..., Any]) -> Run:
+    """Any number of boxes through a program of `BATCH` boxes."""
 
     def run(low: np.ndarray, high: np.ndarray) -> Derivatives:
         parts: list[list[np.ndarray]] = []
