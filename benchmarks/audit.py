@@ -23,6 +23,8 @@ from karush.stability.audit_measure import Screen
 from karush.stability.subject import gradient_subject, read_box, value_subject
 
 RESULTS = Path(__file__).parent / "results"
+HERE = f"{Path(__file__).resolve().parent.parent}/"
+"""what is left out of the paths in the results"""
 SAFE_BITS = 4.0
 WITHIN = 2.0
 """bits: a factor of 4 below the threshold, from which samples get exact values"""
@@ -185,7 +187,8 @@ def main() -> None:
         wanted = not options.names or item.name in options.names
         if wanted and (item.name not in rows or options.names):
             rows[item.name] = measured(item, options.samples)
-            store.write_text(json.dumps([rows[each.name] for each in items if each.name in rows], indent=0) + "\n")
+            text = json.dumps([rows[each.name] for each in items if each.name in rows], indent=0)
+            store.write_text(text.replace(HERE, "") + "\n")
             print(item.name, rows[item.name]["label"], "|", rows[item.name]["verdict"], flush=True)
     ordered = [rows[each.name] for each in items if each.name in rows]
     (options.results / "audit.md").write_text(table(ordered))
