@@ -47,7 +47,7 @@ def test_a_severe_finding_is_underlined_and_ends_in_status_3(model, capsys):
     status, out, _ = run(capsys, f"{model}:loss", "--box=-200:200*2", "--value-only")
     assert status == 3
     assert "overflow in the value" in out
-    assert f"{model}:8 in loss" in out
+    assert "model.py:8 in loss" in out
     assert "    8 |     return jnp.log(jnp.sum(jnp.exp(x)))\n      |                            ^^^^^^^^^^" in out
 
 
