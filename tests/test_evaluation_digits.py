@@ -125,3 +125,31 @@ def test_a_certificate_of_a_stored_result_keeps_what_was_read_and_measures_nothi
     assert unread.evaluation == "not checked against rounding: a stored result has no functions"
     read = certificate.evaluation
     assert pickle.loads(pickle.dumps(certificate)).evaluation == read
+
+
+@pytest.mark.parametrize("start", [1e-8, 1e-3, 1.0])
+def test_polishing_finds_the_minimum_that_float64_cannot_see(start):
+    problem = karush.Problem(cancelling, [start], bounds=(1e-9, 3.0))
+    result = karush.minimize(problem, polish=True)
+    assert result.certificate.verdict is karush.Verdict.LOCAL_MINIMUM
+    assert result.x[0] == 1e-9
+    assert result.value == -0.5
+    assert any("in ball arithmetic" in note for note in result.notes)
+
+
+def test_a_polished_minimum_is_correct_to_rounding_and_no_verdict_is_lost():
+    problem = karush.Problem(
+        lambda x: (x[0] - 2.0) ** 2 + x[1], [1.0, 0.1], constraints=[karush.equal(lambda x: x @ x, 3.0, name="circle")]
+    )
+    plain, polished = karush.minimize(problem), karush.minimize(problem, polish=True)
+    assert plain.certificate.verdict is polished.certificate.verdict is karush.Verdict.GLOBAL_MINIMUM
+    proof = karush.prove(problem, polished)
+    assert proof.distance <= np.finfo(float).eps
+    assert all(entry.value <= 1e-14 for entry in polished.certificate.entries if entry.name == "stationarity")
+
+
+def test_a_kink_is_not_polished_and_the_note_says_so():
+    result = karush.minimize(lambda x: jnp.abs(x[0] - 0.3), [1.0], polish=True)
+    assert any("not polished" in note for note in result.notes)
+    with pytest.raises(karush.errors.OptionError, match="polish is 1"):
+        karush.minimize(lambda x: x[0] ** 2, [1.0], polish=1)
