@@ -37,7 +37,7 @@ FOLDER = re.compile(r"/\S*/site-packages/")
 ASKED = 1e-6
 """relative error"""
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-7, 1e-9, 1e-11, 1e-13)
-"""first steps of Ridders' tableau, the smallest for slopes along variables of size 1e6 (HS54); the best of them counts"""
+"""first steps of Ridders' tableau; the best of them counts, the smallest for slopes along large variables (HS54)"""
 SHRINK, LEVELS = 2.0, 5
 NEWTON = 30
 SMALL = 1e-3
