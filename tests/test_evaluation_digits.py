@@ -110,6 +110,10 @@ def test_a_derivative_rule_that_disagrees_with_its_function_is_found_with_the_us
     assert "the derivative rule at " in certificate.evaluation
     assert "test_evaluation_digits.py" in certificate.evaluation
     assert not karush.minimize(problem).success
+    proof = karush.prove(problem, [0.5])
+    assert "strict minimum" in proof
+    assert len(proof.findings) == 1
+    assert "disagrees with its function" in str(proof)
 
 
 def test_rules_of_the_library_that_agree_are_no_finding():

@@ -68,6 +68,8 @@ class Proof:
     reason: str = ""
     """why it is undecided, or why not more is proved"""
     why_global: str = ""
+    findings: tuple[str, ...] = ()
+    """derivative rules that disagree with their functions at the point; the theorems do not rest on them"""
     trusted: tuple[str, ...] = TRUSTED
     precision: int = 0
     """bits of the balls"""
@@ -110,6 +112,7 @@ class Proof:
             ]
         if self.reason:
             lines.append(f"  {'not more' if self.theorems else 'undecided':<12} {self.reason}")
+        lines += [f"  found        {finding}" for finding in self.findings]
         lines += [f"  trusted      {item}" for item in self.trusted]
         return "\n".join(lines)
 

@@ -10,6 +10,7 @@ import numpy as np
 from flint import ctx
 
 from karush.arithmetic.ball_numbers import Undecided, balls, floats, lowers, uppers
+from karush.certificates.evaluation import disagreement
 from karush.certificates.scales import Scales
 from karush.core.precision import float64
 from karush.core.pytrees import Door
@@ -73,7 +74,8 @@ def prove_flat(
                 name=name,
             )
         proof = _proof(functions, x, witness, verified, name)
-    return replace(proof, seconds=time.perf_counter() - began)
+    finding = disagreement(flat, flat.projected(floats(verified.x)), floats(verified.y), scales)
+    return replace(proof, findings=(finding,) if finding else (), seconds=time.perf_counter() - began)
 
 
 def _witness(
