@@ -120,6 +120,14 @@ def test_a_box_without_end_is_undecided_and_a_box_that_is_none_is_refused():
         karush.feasible(circles(1.0), karush.Box(np.array([6.0, 0.0]), np.array([7.0, 1.0])))
 
 
+def test_an_objective_that_leaves_its_domain_or_has_kinks_plays_no_part():
+    rows = [karush.equal(lambda x: x[0] ** 2 + jnp.abs(x[0]), -0.5, name="row")]
+    problem = karush.Problem(lambda x: jnp.log(x[0]) + jnp.abs(x[0]), [0.5], bounds=(-2.0, 3.0), constraints=rows)
+    proof = karush.feasible(problem)
+    assert proof.theorems == ("infeasible",)
+    assert recheck(flatten(problem), json.loads(json.dumps(proof.document)), "proof.json").theorems == ("infeasible",)
+
+
 def edited(proof, how):
     document = json.loads(json.dumps(proof.document))
     how(document["witness"], document["claims"])

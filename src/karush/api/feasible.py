@@ -9,9 +9,10 @@ from karush.api.prove import require_sensible
 from karush.arithmetic.ball import DEFAULT_PRECISION
 from karush.bounds.box import Box
 from karush.core.errors import ProblemError
+from karush.problem.flat import FlatProblem
 from karush.problem.problem import Problem
 from karush.proofs.feasible import feasible_flat
-from karush.proofs.functions import Functions
+from karush.proofs.functions import RowFunctions
 from karush.proofs.proof import Proof
 
 SECONDS = 60.0
@@ -63,27 +64,33 @@ def feasible(
         # A term of the objective would split the variables; the constraints do not know it.
         prepared = Prepared(replace(stated, regularization=()))
     flat = prepared.parts.flat
-    lower, upper = flat.lower, flat.upper
-    if box is not None:
-        if not isinstance(box, Box):
-            raise ProblemError(f"box is {type(box).__name__} {box!r:.60}; give a karush.Box(lower, upper)")
-        lower = np.maximum(lower, flat.door.ravel(box.lower, "box.lower"))
-        upper = np.minimum(upper, flat.door.ravel(box.upper, "box.upper"))
-        apart = np.flatnonzero(lower > upper)
-        if apart.size:
-            i = int(apart[0])
-            raise ProblemError(
-                f"box and bounds have no common value of {flat.variable_names[i]}: the larger lower end is {lower[i]}, "
-                f"the smaller upper end {upper[i]}; give a box that meets the bounds"
-            )
+    lower, upper = _searched(flat, box)
     return feasible_flat(
-        Functions(flat, precision),
+        RowFunctions(flat, precision),
         prepared.parts.evaluator,
         lower,
         upper,
         time_limit=time_limit,
         name=stated.name,
     )
+
+
+def _searched(flat: FlatProblem, box: Box | None) -> tuple[np.ndarray, np.ndarray]:
+    """The part of `box` within the bounds, as two arrays (n,)."""
+    if box is None:
+        return flat.lower, flat.upper
+    if not isinstance(box, Box):
+        raise ProblemError(f"box is {type(box).__name__} {box!r:.60}; give a karush.Box(lower, upper)")
+    lower = np.maximum(flat.lower, flat.door.ravel(box.lower, "box.lower"))
+    upper = np.minimum(flat.upper, flat.door.ravel(box.upper, "box.upper"))
+    apart = np.flatnonzero(lower > upper)
+    if apart.size:
+        i = int(apart[0])
+        raise ProblemError(
+            f"box and bounds have no common value of {flat.variable_names[i]}: the larger lower end is {lower[i]}, "
+            f"the smaller upper end {upper[i]}; give a box that meets the bounds"
+        )
+    return lower, upper
 
 
 __all__ = ["feasible"]

@@ -13,7 +13,7 @@ from karush.problem.flat import FlatProblem
 from karush.proofs.checker import Verified, Witness, verify
 from karush.proofs.feasibility import INFEASIBLE, Covering, NearPoint
 from karush.proofs.feasibility_file import KIND, Feasibility, read_feasibility, verify_feasibility
-from karush.proofs.functions import Functions, fingerprint
+from karush.proofs.functions import Functions, RowFunctions, fingerprint
 from karush.proofs.proof_file import SCHEMA, claims, digest, read_witness
 
 PARTS = ("statement", "witness", "claims")
@@ -67,7 +67,7 @@ def recheck(flat: FlatProblem, document: dict[str, Any], path: str | Path) -> Ve
         )
     about_box = isinstance(document["witness"], dict) and document["witness"].get("kind") == KIND
     try:
-        functions = Functions(flat, int(statement["precision"]))
+        functions = (RowFunctions if about_box else Functions)(flat, int(statement["precision"]))
         witness = (read_feasibility if about_box else read_witness)(document["witness"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise FileError(f"the witness in {path} is malformed: {error!r}; write the proof anew") from error
