@@ -162,6 +162,16 @@ def test_the_witness_of_one_problem_proves_nothing_about_another(tmp_path):
         recheck(flatten(circles(1.999)), read_proof(path), path)
 
 
+def test_a_proof_about_a_part_of_the_bounds_says_so_when_it_is_checked():
+    problem = circles(1.5)
+    proof = karush.feasible(problem, karush.Box(np.array([2.0, 2.0]), np.array([3.0, 3.0])))
+    assert proof.theorems == ("infeasible",)
+    assert "no point of the box" in proof.sentence
+    checked = recheck(flatten(problem), json.loads(json.dumps(proof.document)), "proof.json")
+    assert "[2.0, 2.0] to [3.0, 3.0] alone" in checked.shortfall
+    assert recheck(flatten(circles(2.001)), json.loads(json.dumps(apart().document)), "proof.json").shortfall == ""
+
+
 MODEL = """
 import karush
 problem = karush.Problem(lambda x: x[0], [1.0, 1.0], bounds=(-5.0, 5.0),

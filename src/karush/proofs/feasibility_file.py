@@ -29,6 +29,7 @@ class Feasibility:
 
     theorems: tuple[str, ...]
     shortfall: str = ""
+    """the box that a theorem of infeasibility is about, where that is less than the bounds"""
 
 
 def feasibility_document(
@@ -87,14 +88,17 @@ def verify_feasibility(functions: Functions, witness: Covering | NearPoint) -> t
     Undecided
         where it proves nothing.
     """
+    part = ""
     if isinstance(witness, Covering):
         verify_covering(functions, witness)
         theorem, ends = INFEASIBLE, (witness.lower, witness.upper)
+        if np.any(witness.lower > functions.flat.lower) or np.any(witness.upper < functions.flat.upper):
+            part = f"of the box from {witness.lower.tolist()} to {witness.upper.tolist()} alone, not of all the bounds"
     else:
         x = verify_point(functions, witness)
         theorem, ends = FEASIBLE_POINT, (lowers(x), uppers(x))
     claimed = {"theorems": [theorem], "x": {"lower": ends[0].tolist(), "upper": ends[1].tolist()}}
-    return Feasibility((theorem,)), claimed
+    return Feasibility((theorem,), part), claimed
 
 
 __all__ = ["KIND", "Feasibility", "feasibility_document", "read_feasibility", "verify_feasibility"]
