@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.sparse
 
 from karush.backends.answer import BackendAnswer
 from karush.certificates import typical_scales
@@ -125,7 +126,7 @@ def _judged(
 ) -> LeastSquaresResult:
     method, why, notes = told
     parts = Prepared.of(fit.problem)
-    parts.scales = _scales(parts, run.x)
+    parts.scales = _scales(parts, run.x, *_at(fit, run.x, sparse))
     answer = BackendAnswer(
         x=np.clip(run.x, fit.lower, fit.upper),
         y=np.zeros(0),
@@ -175,9 +176,16 @@ def _judged(
     )
 
 
-def _scales(parts: Prepared, x: np.ndarray) -> Any:
-    """Typical sizes at the fit: a start is a guess, often wrong by orders of magnitude; 0 keeps the start's."""
+def _scales(parts: Prepared, x: np.ndarray, r: np.ndarray, jacobian: Any) -> Any:
+    """Typical sizes at the fit: a start is a guess, often wrong by orders of magnitude; 0 keeps the start's.
+
+    An estimate of 1e-9 ± 1 is a zero, and its size is 1: the change that moves the residuals by their own size.
+    """
+    squares = jacobian.multiply(jacobian) if scipy.sparse.issparse(jacobian) else jacobian**2
+    lengths = np.sqrt(np.asarray(squares.sum(axis=0)).ravel())
+    sizes = np.divide(np.linalg.norm(r) / np.sqrt(r.size), lengths, out=np.zeros(x.size), where=lengths > 0)
     reference = np.where(np.isfinite(x) & (x != 0), x, parts.flat.x0)
+    reference = np.where(np.isfinite(sizes) & (np.abs(reference) < sizes), np.copysign(sizes, reference), reference)
     flat = replace(parts.flat, x0=reference)
     return typical_scales(flat, parts.evaluator(flat.projected(reference), np.zeros(0)), parts.evaluator)
 
