@@ -9,6 +9,7 @@ import karush
 from karush import numerics
 from karush.arithmetic.ball import BallProgram
 from karush.arithmetic.interval import IntervalProgram, enter
+from karush.core.errors import TraceError
 from karush.core.precision import float64
 from karush.jaxprs.function import trace
 from karush.jaxprs.meaning import KERNELS, meant, same
@@ -163,21 +164,21 @@ def test_the_derivative_for_theorems_is_that_of_the_meaning():
     assert np.allclose(gradient, expected, rtol=32 * EPS, atol=0.0)
 
 
-def test_a_kernel_mapped_over_rows_keeps_its_meaning_and_over_columns_its_value():
-    matrix = np.array([[3.0, 1.0], [4.0, 2.0]])
-    for axis in (0, 1):
-
-        def f(x, axis=axis):
-            return jax.vmap(numerics.norm, in_axes=axis)(x)
-
-        flat, value = traced(f, matrix)
-        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+@pytest.mark.parametrize("f", [numerics.norm, numerics.softmax, numerics.standardize, numerics.variance])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_kernel_mapped_over_an_axis_keeps_its_meaning_or_is_refused(f, axis):
+    """A square matrix, in which an axis taken for the other does not show in the shapes."""
+    matrix = np.array([[3.0, 1.0], [4.0, 2.5]])
+    flat, value = traced(lambda x: jax.vmap(f, in_axes=axis)(x), matrix)
+    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        try:
             (found,) = IntervalProgram(flat.closed_jaxpr)(enter(matrix.ravel(), matrix.ravel()))
-        lo, hi = np.asarray(found.lo), np.asarray(found.hi)
-        assert np.all(lo <= value * (1 + 4 * EPS))
-        assert np.all(hi >= value * (1 - 4 * EPS))
-        assert np.allclose(value, np.linalg.norm(matrix, axis=1 - axis), rtol=4 * EPS)
-        assert ("reduce" in steps(inline(flat.closed_jaxpr, real=True))) == (axis == 1)
+        except TraceError:
+            assert axis == 1
+            return
+    assert np.all(np.asarray(found.lo) <= value + 8 * EPS)
+    assert np.all(np.asarray(found.hi) >= value - 8 * EPS)
+    assert np.all(np.asarray(found.hi) - np.asarray(found.lo) <= 256 * EPS)
 
 
 def test_a_program_under_the_name_of_a_kernel_is_not_taken_for_it():

@@ -70,7 +70,7 @@ def meant(inner: ClosedJaxpr, known: Callable[[int], np.ndarray | None]) -> Clos
     if axes is None:
         return None
     # Inside a `vmap` a batched argument is one row of its constant.
-    values = [None if axes and axes[place] == 0 else known(place) for place in range(len(shapes))]
+    values = [None if axes and axes[place] is not None else known(place) for place in range(len(shapes))]
 
     def plain(*arguments: Any) -> Any:
         given = [value if value is not None else argument for value, argument in zip(values, arguments, strict=True)]
@@ -88,7 +88,8 @@ Axes = tuple[int | None, ...]
 
 def _batched_as(kernel: Kernel, shapes: tuple[Any, ...], inner: ClosedJaxpr) -> Axes | None:
     """How `inner` is the kernel: as it is, or under ``vmap`` in its first argument or in all; None if it is not."""
-    for axes in ((), (0, *[None] * (len(shapes) - 1)), (0,) * len(shapes)):
+    first = [(axis, *[None] * (len(shapes) - 1)) for axis in range(len(shapes[0][0]))]
+    for axes in ((), *first, (0,) * len(shapes)):
         own = _traced(kernel, shapes, axes)
         if own is not None and same(own, inner):
             return axes
@@ -112,8 +113,11 @@ def _traced(kernel: Kernel, shapes: tuple[Any, ...], axes: Axes) -> ClosedJaxpr 
     except (TypeError, ValueError, IndexError):
         # Shapes that the kernel refuses: the call is the kernel batched in another way, or a namesake.
         return None
-    calls = [e for e in outer.jaxpr.eqns if e.primitive.name == "custom_jvp_call"]
-    return calls[0].params["call_jaxpr"] if len(calls) == 1 else None
+    # The call alone: a `vmap` that moves axes around it has other arguments or results than the call.
+    program = outer.jaxpr
+    alone = [e for e in program.eqns if e.primitive.name == "custom_jvp_call" and e.invars == program.invars]
+    whole = len(program.eqns) == len(alone) == 1 and alone[0].outvars == program.outvars
+    return alone[0].params["call_jaxpr"] if whole else None
 
 
 def same(a: ClosedJaxpr | Jaxpr, b: ClosedJaxpr | Jaxpr) -> bool:
