@@ -14,7 +14,8 @@ from karush.core.precision import float64
 from karush.jaxprs.function import trace
 from karush.jaxprs.meaning import KERNELS, meant, same
 from karush.jaxprs.primal import primal
-from karush.jaxprs.walk import inline
+from karush.jaxprs.source import function_name
+from karush.jaxprs.walk import called, inline
 
 EPS = 2.0**-52
 TINY = np.finfo(float).tiny
@@ -89,6 +90,8 @@ def test_the_meaning_of_a_kernel_encloses_its_float_value_up_to_rounding(name):
     low = {"log1p_of": -0.9, "_sqrt1pm1": -0.9}.get(name, -np.inf)
     points = [np.maximum(x, low) for x in points]
     flat = traced(f, points[0])[0]
+    assert name in [function_name(call.jaxpr.debug_info) for call in map(called, flat.closed_jaxpr.eqns) if call]
+    assert steps(inline(flat.closed_jaxpr, real=True)) != steps(inline(flat.closed_jaxpr))
     program = BallProgram(flat.closed_jaxpr, precision=1400)
     with float64():
         run = jax.jit(flat)
