@@ -5,8 +5,8 @@ Intervals do not see that, so an accurate kernel is enclosed worse than its plai
 ``inline(..., real=True)`` and ``primal`` put it in place of the call. Walkers of rounded programs (audit, twofold,
 stabilize) leave the kernel as it is.
 
-A kernel is not known by its name. Its program is traced again for the shapes of the call, and only a call of exactly
-that program is replaced: what `vmap` or a derivative has made of it is something else, and stays as it is.
+A kernel is not known by its name. Its program is traced again for the shapes of the call, as it is and under `vmap`, and
+only a call of exactly that program is replaced. Everything else, such as a derivative of it, stays as it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -165,9 +165,9 @@ def _equal(a: Any, b: Any) -> bool:
         return isinstance(b, (ClosedJaxpr, Jaxpr)) and same(a, b)
     if isinstance(a, (tuple, list)) and type(a) is type(b):
         return len(a) == len(b) and all(map(_equal, a, b))
-    if isinstance(a, (np.ndarray, np.generic, jax.Array, float)):
-        if isinstance(a, Tracer) or isinstance(b, Tracer):
-            return a is b
+    if isinstance(a, Tracer) or isinstance(b, Tracer):
+        return a is b
+    if any(isinstance(value, (np.ndarray, np.generic, jax.Array, float)) for value in (a, b)):
         ours, theirs = np.asarray(a), np.asarray(b)
         return (ours.shape, ours.dtype, ours.tobytes()) == (theirs.shape, theirs.dtype, theirs.tobytes())
     return bool(a == b)
