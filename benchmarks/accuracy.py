@@ -221,9 +221,9 @@ def main() -> None:
                 row = measure(case) if index % arguments.every == 0 else None
                 if row is not None:
                     rows.append(row)
+                    results[name] = rows
+                    stored.write_text(json.dumps(results, indent=1) + "\n")
                     print(f"{name} {row['name'][:40]:40s} {row['naive']:6.2f} {row['karush']:6.2f}", flush=True)
-        results[name] = rows
-        stored.write_text(json.dumps(results, indent=1) + "\n")
         (RESULTS / "accuracy.md").write_text(table(results))
 
 

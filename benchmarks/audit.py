@@ -23,6 +23,8 @@ from karush.stability.audit_measure import Screen
 from karush.stability.subject import gradient_subject, read_box, value_subject
 
 RESULTS = Path(__file__).parent / "results"
+HERE = f"{Path(__file__).resolve().parent.parent}/"
+"""what is left out of the paths in the results"""
 SAFE_BITS = 4.0
 WITHIN = 2.0
 """bits: a factor of 4 below the threshold, from which samples get exact values"""
@@ -106,6 +108,12 @@ def share(part: int, whole: int) -> str:
     return f"{part} of {whole} ({100.0 * part / whole:.1f} %)" if whole else "none"
 
 
+def quiet(row: dict[str, Any]) -> bool:
+    """Whether a finding is of a kind that loses digits silently, though its worst witness may be NaN."""
+    silent = ("cancellation", "absorption", "underflow to zero", "amplified rounding", "inaccurate function")
+    return any(each["kind"] in silent and each["severity"] == "error" for each in row["findings"])
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The Markdown page."""
     nonfinite = [row for row in rows if "nonfinite" in row["label"]]
@@ -120,7 +128,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     sampled = min((row["sampled"] for row in safe), default=0)
     decided = sum(row["verdict"] != "unknown" for row in rows)
     found_nonfinite = sum(row["nonfinite_found"] for row in nonfinite)
-    found_silent = sum(row["silent_found"] for row in silent)
+    found_silent = sum(row["silent_found"] or quiet(row) for row in silent)
     kinds = {kind: sum(row["kind"] == kind for row in rows) for kind in ("idiom", "control", "gradient", "grammar")}
     seconds = np.median([row["seconds"] for row in rows])
     lines = [
@@ -142,7 +150,11 @@ def table(rows: list[dict[str, Any]]) -> str:
         "## Missed",
         "",
         *[f"- {r['name']}: not finite; {r['verdict']}, {r['reason']}" for r in nonfinite if not r["nonfinite_found"]],
-        *[f"- {r['name']}: silent; {r['verdict']}, {r['reason']}" for r in silent if not r["silent_found"]],
+        *[
+            f"- {r['name']}: silent; {r['verdict']}, {r['reason']}"
+            for r in silent
+            if not (r["silent_found"] or quiet(r))
+        ],
         "",
         "## Every function",
         "",
@@ -175,7 +187,8 @@ def main() -> None:
         wanted = not options.names or item.name in options.names
         if wanted and (item.name not in rows or options.names):
             rows[item.name] = measured(item, options.samples)
-            store.write_text(json.dumps([rows[each.name] for each in items if each.name in rows], indent=0) + "\n")
+            text = json.dumps([rows[each.name] for each in items if each.name in rows], indent=0)
+            store.write_text(text.replace(HERE, "") + "\n")
             print(item.name, rows[item.name]["label"], "|", rows[item.name]["verdict"], flush=True)
     ordered = [rows[each.name] for each in items if each.name in rows]
     (options.results / "audit.md").write_text(table(ordered))

@@ -1,10 +1,11 @@
 """Reader of FPCore, the language of the FPBench suite: expressions as JAX functions of scalars.
 
 Files: benchmarks/data/fpbench (FPBench, MIT licence, https://fpbench.org). An expression converts if it is a straight
-line: no loops and no arrays; `if` becomes `jnp.where`. Constants are Python numbers, so a converted function computes in the dtype of its
-arguments, with literals rounded to it.
+line: no loops and no arrays; `if` becomes `jnp.where`. Constants are Python numbers, so a converted function computes
+in the dtype of its arguments, with literals rounded to it.
 """
 
+import itertools
 import math
 import operator
 import re
@@ -64,7 +65,7 @@ def _number(token: str) -> int | float | None:
 def _chain(compare: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def holds(*values: Any) -> Any:
         result = np.asarray(True)
-        for left, right in zip(values, values[1:], strict=False):
+        for left, right in itertools.pairwise(values):
             result = result & compare(left, right)
         return result
 

@@ -20,6 +20,8 @@ from jax.scipy import special, stats
 from karush import Box, audit
 
 RESULTS = Path(__file__).parent / "results"
+HERE = f"{Path(__file__).resolve().parent.parent}/"
+"""what is left out of the paths in the results"""
 SHOWN = 8.0
 """bits beyond the conditioning from which a finding of this sweep is called a defect"""
 
@@ -182,7 +184,8 @@ def main() -> None:
     for name in SWEPT:
         if name in (options.names or SWEPT) and (name not in rows or options.names):
             rows[name] = swept(name)
-            store.write_text(json.dumps([rows[each] for each in SWEPT if each in rows], indent=0) + "\n")
+            text = json.dumps([rows[each] for each in SWEPT if each in rows], indent=0)
+            store.write_text(text.replace(HERE, "") + "\n")
             print(name, rows[name]["verdict"], rows[name]["reason"][:90], flush=True)
     (RESULTS / "sweep.md").write_text(table([rows[each] for each in SWEPT if each in rows]))
 

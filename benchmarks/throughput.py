@@ -92,12 +92,12 @@ def contestants(lower: np.ndarray, upper: np.ndarray) -> dict[str, tuple[Callabl
         theirs = Names(ival.exp, ival.sin, ival.cos, ival.sqrt)
         runs["crival"] = (lambda: function(parts, theirs), len(lower))
     if codac is not None:
-        theirs = Names(codac.exp, codac.sin, codac.cos, codac.sqrt)
+        single = Names(codac.exp, codac.sin, codac.cos, codac.sqrt)
         some = [
             [codac.Interval(lo, hi) for lo, hi in zip(a, b, strict=True)]
             for a, b in zip(lower[:CODAC_BOXES].tolist(), upper[:CODAC_BOXES].tolist(), strict=True)
         ]
-        runs["codac"] = (lambda: [function(box, theirs) for box in some], CODAC_BOXES)
+        runs["codac"] = (lambda: [function(box, single) for box in some], CODAC_BOXES)
     return runs
 
 

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from karush.cli import main
-from karush.cli.box_words import read_box
-from karush.core.errors import ProblemError
 
 MODEL = """
 import jax.numpy as jnp
@@ -32,35 +30,6 @@ def model(tmp_path):
     path = tmp_path / "model.py"
     path.write_text(MODEL)
     return str(path)
-
-
-def test_words_describe_numbers_vectors_and_dicts():
-    one = read_box("-1:inf")
-    assert (one.lower, one.upper) == (-1.0, np.inf)
-    matrix = read_box("[[0:1, 2:3], [4:5, 6:7]]")
-    assert np.array_equal(matrix.lower, [[0.0, 2.0], [4.0, 6.0]])
-    named = read_box("x=0:1, w=-1:1*3")
-    assert named.upper["x"] == 1.0
-    assert np.array_equal(named.lower["w"], -np.ones(3))
-
-
-@pytest.mark.parametrize(
-    ("words", "part"),
-    [
-        ("1:x", "1:x"),
-        ("", "empty"),
-        ("[0:1", "brackets"),
-        ("0:1, 0:2", "names"),
-        ("x=0:1, 0:2", "no name"),
-        ("x=0:1, x=0:2", "twice"),
-        ("[0:1, [0:1]]", "shapes"),
-        ("0:1*0", "0:1\\*0"),
-        ("1:0", "lower <= upper"),
-    ],
-)
-def test_words_that_describe_no_box_are_named(words, part):
-    with pytest.raises(ProblemError, match=part):
-        read_box(words)
 
 
 def test_all_that_was_asked_holds_for_a_bowl(model, capsys):

@@ -1,5 +1,8 @@
 """Digits left of a float64 evaluation: all where arithmetic is benign, none where cancellation has eaten them."""
 
+import pickle
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -61,3 +64,99 @@ def test_where_balls_have_no_answer_nothing_is_trusted():
     assert found.worst() is None
     assert not found.trustworthy(1e-8)
     assert "not checked" in found.sentence(1e-8)
+
+
+def shifted(x, p):
+    """(x − 1)² with x rounded to multiples of 1e-7 on the way, which no compiler undoes."""
+    return ((x[0] + p) - p - 1.0) ** 2
+
+
+def test_a_minimum_that_rests_on_rounded_derivatives_is_undecided_and_says_how_many_digits_are_left():
+    solver = karush.prepare(karush.Problem(shifted, [0.5], params=1e9))
+    at = [1.0 + 3e-8]
+    certificate = solver.certify(at)
+    assert certificate.verdict is karush.Verdict.UNDECIDED
+    assert "rounding dominates: 6 digits are left of the gradient of the objective" in certificate.sentence
+    assert certificate.evaluation in certificate.sentence
+    assert solver.certify([1.0]).verdict is karush.Verdict.GLOBAL_MINIMUM
+    for driver in ("python", "fused"):
+        result = solver.solve(at, driver=driver)
+        assert not result.success or abs(result.x[0] - 1.0) <= 1e-8
+
+
+@pytest.mark.parametrize("driver", ["python", "fused"])
+def test_a_gradient_that_cancellation_has_destroyed_is_never_a_success(driver):
+    solver = karush.prepare(karush.Problem(cancelling, [1e-8], bounds=(1e-9, 3.0)))
+    for start in (1e-9, 1e-8, 1e-6, 1e-4, 1e-2, 1.0):
+        result = solver.solve([start], driver=driver)
+        assert not result.success or result.certificate.evaluated.trustworthy(1e-8)
+
+
+@jax.custom_jvp
+def square(x):
+    return x * x
+
+
+@square.defjvp
+def _(primals, tangents):
+    (x,), (t,) = primals, tangents
+    return square(x), 2.2 * x * t
+
+
+def test_a_derivative_rule_that_disagrees_with_its_function_is_found_with_the_users_line():
+    problem = karush.Problem(lambda x: square(x[0] - 1.0) + x[0], [0.3])
+    certificate = karush.certify(problem, [1.0 - 1.0 / 2.2])
+    assert not certificate.success
+    assert "the derivative rule at " in certificate.evaluation
+    assert "test_evaluation_digits.py" in certificate.evaluation
+    assert not karush.minimize(problem).success
+    proof = karush.prove(problem, [0.5])
+    assert "strict minimum" in proof
+    assert len(proof.findings) == 1
+    assert "disagrees with its function" in str(proof)
+
+
+def test_rules_of_the_library_that_agree_are_no_finding():
+    problem = karush.Problem(lambda x: jax.nn.softplus(x[0]) + jax.nn.relu(x[0] + 1.0) ** 2 - x[0], [0.3])
+    found = karush.certify(problem, [0.5]).evaluated
+    assert found.finding == ""
+    assert found.worst().left > 12.0
+
+
+def test_a_stored_certificate_keeps_its_digits_and_measures_nothing_new():
+    certificate = karush.minimize(karush.Problem(lambda x: (x[0] - 1.0) ** 2, [0.5])).certificate
+    stored = pickle.loads(pickle.dumps(certificate))
+    assert stored.evidence.flat.closed_jaxpr is None
+    assert (
+        stored.evaluation
+        == certificate.evaluation
+        == "rounding is small: 15 digits are left of the objective, the fewest"
+    )
+
+
+@pytest.mark.parametrize("start", [1e-8, 1e-3, 1.0])
+def test_polishing_finds_the_minimum_that_float64_cannot_see(start):
+    problem = karush.Problem(cancelling, [start], bounds=(1e-9, 3.0))
+    result = karush.minimize(problem, polish=True)
+    assert result.certificate.verdict is karush.Verdict.LOCAL_MINIMUM
+    assert result.x[0] == 1e-9
+    assert result.value == -0.5
+    assert any("in ball arithmetic" in note for note in result.notes)
+
+
+def test_a_polished_minimum_is_correct_to_rounding_and_no_verdict_is_lost():
+    problem = karush.Problem(
+        lambda x: (x[0] - 2.0) ** 2 + x[1], [1.0, 0.1], constraints=[karush.equal(lambda x: x @ x, 3.0, name="circle")]
+    )
+    plain, polished = karush.minimize(problem), karush.minimize(problem, polish=True)
+    assert plain.certificate.verdict is polished.certificate.verdict is karush.Verdict.GLOBAL_MINIMUM
+    proof = karush.prove(problem, polished)
+    assert proof.distance <= np.finfo(float).eps
+    assert all(entry.value <= 1e-14 for entry in polished.certificate.entries if entry.name == "stationarity")
+
+
+def test_a_kink_is_not_polished_and_the_note_says_so():
+    result = karush.minimize(lambda x: jnp.abs(x[0] - 0.3), [1.0], polish=True)
+    assert any("not polished" in note for note in result.notes)
+    with pytest.raises(karush.errors.OptionError, match="polish is 1"):
+        karush.minimize(lambda x: x[0] ** 2, [1.0], polish=1)

@@ -134,3 +134,16 @@ def test_bad_input_is_named_with_its_cure(f, box, error, word):
 def test_integers_are_refused_by_name():
     with pytest.raises(ProblemError, match="n is int32"):
         karush.stabilize(lambda n: n + 1)(np.int32(3))
+
+
+def test_arrays_outputs_of_other_dtypes_and_rows_along_axes_go_through():
+    def f(x):
+        e = jnp.exp(x)
+        return e / jnp.sum(e, axis=1, keepdims=True), jnp.argmax(x, axis=1)
+
+    g = karush.stabilize(f, karush.Box(np.full((3, 4), -200.0), np.full((3, 4), 200.0)))
+    x = np.full((3, 4), 150.0, np.float32)
+    share, place = jax.jit(g)(x)
+    assert np.isnan(f(x)[0]).all()
+    assert np.array_equal(share, np.full((3, 4), 0.25, np.float32))
+    assert np.array_equal(place, f(x)[1])

@@ -13,6 +13,7 @@ from karush.api import maximize as maximize
 from karush.api import minimize as minimize
 from karush.api import multistart as multistart
 from karush.api import prepare as prepare
+from karush.api.feasible import feasible as feasible
 from karush.api.prove import prove as prove
 from karush.bounds import Box as Box
 from karush.bounds import Convexity as Convexity
@@ -93,6 +94,7 @@ __all__ = [
     "enclose",
     "equal",
     "errors",
+    "feasible",
     "gradient",
     "hessian",
     "jacobian",

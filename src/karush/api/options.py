@@ -40,6 +40,9 @@ class Options:
     backend_options: Mapping[str, Any] | None = None
     """handed verbatim to a backend"""
 
+    polish: bool = False
+    """polish the answer in higher precision, and judge it there: for functions that lose float64's digits"""
+
     def __post_init__(self) -> None:
         if not isinstance(self.tol, Real) or not 0.0 < self.tol < 1.0:
             raise OptionError(f"tol is {self.tol!r}; it bounds dimensionless numbers: give a value between 0 and 1")
@@ -49,6 +52,8 @@ class Options:
             raise OptionError(f"time_limit is {self.time_limit!r}; give a positive number of seconds, or None")
         if self.callback is not None and not callable(self.callback):
             raise OptionError(f"callback is {self.callback!r:.60}; give a function of one history row, or None")
+        if not isinstance(self.polish, bool):
+            raise OptionError(f"polish is {self.polish!r}; give True or False")
         if self.driver not in ("python", "fused"):
             raise OptionError(f"driver is {self.driver!r}; the drivers are 'python' and 'fused'")
         own = ("auto", registry.OWN, *BY_NAME)

@@ -9,12 +9,15 @@ import numpy as np
 
 from karush.api.options import Options, backend_options, own_limits, read_options
 from karush.backends import registry
-from karush.certificates import Certificate
+from karush.certificates import Certificate, judge
 from karush.certificates.rounding import held_against_rounding
-from karush.core.errors import OptionError, ProblemError
+from karush.core.errors import OptionError, ProblemError, TraceError
 from karush.core.pytrees import Door, open_door
 from karush.core.status import Status
 from karush.problem.problem import Problem
+from karush.proofs.functions import Functions
+from karush.proofs.polish import POLISHED_UP_TO, ExactEvaluator, polish_flat
+from karush.proofs.polish import PRECISION as POLISHED_PRECISION
 from karush.solvers import strategies
 from karush.solvers.prepared import Prepared as Parts
 from karush.solvers.result import BOUNDS, Result
@@ -87,6 +90,8 @@ class Prepared:
         if method == "auto":
             method, why = self._choice(chosen.driver)
         candidate = sharpened(parts, self._run(method, start, warm, chosen, began), chosen.tol)
+        if chosen.polish:
+            candidate = self._polished(candidate, chosen.tol)
         answer, certificate = candidate.answer, candidate.certificate
         notes += (candidate.note,) if candidate.note else ()
         y, z = certificate.multipliers
@@ -134,6 +139,31 @@ class Prepared:
         y0, z0 = (None, None) if warm is None else (warm.y_flat, warm.z_flat)
         answer = registry.solve(method, parts.flat, parts.evaluator, start, y0, z0, backend_options(options, began))
         return strategies.improve(parts, answer, tol=options.tol, limits=limits)
+
+    def _polished(self, candidate: strategies.Candidate, tol: float) -> strategies.Candidate:
+        """`candidate` polished and judged in ball arithmetic, unless that says less of it."""
+        parts, answer = self.parts, candidate.answer
+
+        def left(reason: str) -> strategies.Candidate:
+            return replace(candidate, note="; ".join(filter(None, (candidate.note, f"not polished: {reason}"))))
+
+        if parts.flat.n > POLISHED_UP_TO:
+            return left(f"{parts.flat.n} variables are more than {POLISHED_UP_TO}")
+        functions = Functions(parts.flat, POLISHED_PRECISION)
+        rows = parts.evaluator(answer.x, np.zeros(parts.flat.m)).rows
+        try:
+            found = polish_flat(functions, answer.x, candidate.certificate.multipliers, rows, parts.scales)
+        except TraceError as error:
+            return left(str(error))
+        if found is None:
+            return left("in higher precision Newton's method finds no KKT point near the answer")
+        x, y, z = found
+        exact = ExactEvaluator(functions)
+        judged = judge(parts.flat, exact, x, y, z, tol=tol, analysis=parts.analysis, scales=parts.scales)
+        note = f"polished, and evaluated for the certificate, in ball arithmetic of {functions.precision} bits"
+        answer = replace(answer, x=x, y=y, z=z)
+        polished = strategies.Candidate(answer, judged, note, exact.values(x))
+        return polished if polished.rank <= candidate.rank else candidate
 
     def _choice(self, driver: str) -> tuple[str | Method, str]:
         if driver not in self._chosen:

@@ -57,7 +57,7 @@ def prove(
     -----
     Computes in ball arithmetic, and in float64 for the search, by a local switch.
     """
-    _require_sensible(precision, time_limit)
+    require_sensible(precision, time_limit)
     prepared = problem if isinstance(problem, Prepared) else Prepared(problem)
     parts = prepared.parts
     flat = parts.flat
@@ -84,11 +84,12 @@ def _require_finite(x: np.ndarray, names: tuple[str, ...]) -> None:
         raise ProblemError(f"x at {names[first]} is {x[first]}; a proof is about a point: give finite numbers")
 
 
-def _require_sensible(precision: int, time_limit: float | None) -> None:
+def require_sensible(precision: int, time_limit: float | None) -> None:
+    """Refuse a number of bits or of seconds that is none."""
     if isinstance(precision, bool) or not isinstance(precision, int) or precision < LEAST_PRECISION:
         raise OptionError(f"precision is {precision!r}; give a number of bits, {LEAST_PRECISION} or more")
     if time_limit is not None and not time_limit > 0:
         raise OptionError(f"time_limit is {time_limit!r}; give positive seconds, or None")
 
 
-__all__ = ["prove"]
+__all__ = ["prove", "require_sensible"]

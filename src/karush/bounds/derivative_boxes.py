@@ -60,7 +60,9 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
     listed = curved and 2**n * flat.k <= MOST_CORNERS
     moves = moving[:, None] & moving[None, :] if second else moving
 
-    jets = FoldedJets(flat.closed_jaxpr, second=second or curved)
+    # Of a network of one output the layers give the Hessian, at less cost.
+    by_layers = network is not None and not second and flat.k == 1
+    jets = FoldedJets(flat.closed_jaxpr, second=second or (curved and not by_layers))
 
     def one(low: Any, high: Any) -> Any:
         box = enter(low, high)
@@ -76,9 +78,10 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
             middle = jnp.clip(0.5 * low + 0.5 * high, low, high)
             at = jets(enter(middle, middle))
             slope = known(at[0], Interval(at[1].lo.T, at[1].hi.T))
-            hessian = known(value, Interval(*[jnp.moveaxis(end, -1, 0) for end in (rest[0].lo, rest[0].hi)]))
             if layers is not None and layers.hessian is not None:
-                hessian = meet(hessian, Interval(layers.hessian.lo[None], layers.hessian.hi[None]))
+                hessian = Interval(layers.hessian.lo[None], layers.hessian.hi[None])
+            else:
+                hessian = known(value, Interval(*[jnp.moveaxis(end, -1, 0) for end in (rest[0].lo, rest[0].hi)]))
             step = functions.sub(box, Interval(middle, middle))
             matrix = meet(matrix, mean_value(slope, hessian, step))
             if listed:
@@ -97,7 +100,11 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
             weight = weight * (1.0 + jnp.max(jnp.where(jnp.isfinite(hi - lo), hi - lo, 0.0), axis=0))
         return lo, hi, jnp.argmax(weight), *form
 
-    program = jax.jit(jax.vmap(one))
+    return batched(jax.jit(jax.vmap(one)))
+
+
+def batched(program: Callable[..., Any]) -> Run:
+    """Any number of boxes through a program of `BATCH` boxes."""
 
     def run(low: np.ndarray, high: np.ndarray) -> Derivatives:
         parts: list[list[np.ndarray]] = []

@@ -24,6 +24,8 @@ from karush.core.precision import float64
 
 MOST_HALVED = 4
 """inputs of a network up to which its box is halved as often as the budget allows"""
+HALVING_WORK = 2e9
+"""cubes of variables, summed over boxes, that halving may cost with more inputs"""
 BUDGET = 4096
 """boxes evaluated at most, unless the caller says otherwise"""
 
@@ -126,8 +128,8 @@ def lipschitz(
         if network is not None:
             tighter = by_order(network, norm, budget) if second else by_layers(network, norm)
         if not second and network is not None and flat.n > MOST_HALVED:
-            # Halving boxes of many inputs gains little, and less than the layers do.
-            budget = min(budget, 2 * (1 if tighter is None else tighter[1]))
+            # Halving boxes of many inputs gains little where they are wide.
+            budget = min(budget, max(1, int(HALVING_WORK / network.variables**3)))
         found = search(run, low, high, norm, ratio, budget, tighter)
     out = flat.door.unravel
     return Lipschitz(found.lower, found.upper, out(found.point), out(found.direction), norm, of, found.boxes, label())

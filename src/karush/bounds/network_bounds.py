@@ -21,9 +21,9 @@ MOST_INEQUALITY = 1200
 """variables up to which the matrix inequality is solved"""
 MOST_ROWS = 16
 """outputs that are bounded one by one in the max norm"""
-WORK = 1.5e7
+WORK = 6e7
 """cubes of variables, summed over boxes, that matrix inequalities may cost"""
-MOST_BOXES = 128
+MOST_BOXES = 256
 
 
 def by_layers(network: Network, norm: tuple[float, float]) -> tuple[Tighter, int] | None:

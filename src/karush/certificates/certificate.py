@@ -69,6 +69,11 @@ class Certificate:
         """Whether f, ∇L and c are dominated by rounding, and how many digits are left; computed when first read."""
         return self.evaluated.sentence(self.evidence.tol)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # The functions are not stored: what they say is read before.
+        _ = self.evaluated
+        return vars(self)
+
     def __repr__(self) -> str:
         return f"Certificate({self.verdict.value}: {self.sentence})"
 

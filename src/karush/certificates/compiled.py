@@ -231,11 +231,10 @@ def _curvature(
         & jnp.all(jnp.isfinite(jnp.diagonal(kept)))
         & (decrease <= ROUNDS * tol)
     )
-    pushing = (strong & known.inequality)[: point.rows.size], (strong & known.inequality)[point.rows.size :]
-    forces = jnp.concatenate([jnp.where(pushing[0], space.lengths, 1.0), jnp.ones(d.size)]) * jnp.abs(multipliers)
-    reference = jnp.min(jnp.where(strong & known.inequality, forces, jnp.inf)) + jnp.max(jnp.abs(bent))
-    kept_slope = jnp.max(jnp.abs(change - bent)) <= share * reference
-    kept_slope |= ~jnp.any(strong & known.inequality)
+    pushing = strong & known.inequality
+    forces = jnp.concatenate([jnp.where(pushing[:m], space.lengths, 1.0), jnp.ones(d.size)]) * jnp.abs(multipliers)
+    reference = jnp.min(jnp.where(pushing, forces, jnp.inf)) + jnp.max(jnp.abs(bent))
+    kept_slope = (jnp.max(jnp.abs(change - bent)) <= share * reference) | ~jnp.any(pushing)
     steady = _follows(change, bent, tol)
     if m:
         steady &= _follows(there[1:] / scaled.scales.rows - point.rows, point.jacobian @ d, tol)

@@ -51,4 +51,4 @@ class Deferred(Certificate):
 
     def __reduce__(self) -> Any:
         plain = (self.verdict, self.scales, self.multipliers, self.evidence)
-        return Certificate, plain, {"notes": self.notes}
+        return Certificate, plain, {"notes": self.notes, "evaluated": self.evaluated}

@@ -123,7 +123,7 @@ def evaluation_check(
     weights = np.concatenate(([1.0], y))
     try:
         exact_value, exact_rows, exact_slope = _in_balls(flat, primal(flat.closed_jaxpr), x, weights)
-        finding = _finding(flat, x, weights, exact_slope, scales)
+        finding = _disagreement(flat, x, weights, exact_slope, scales)
     except (Undecided, TraceError) as unknown:
         return Evaluated((), str(unknown))
     slopes = np.abs(_error(slope, exact_slope)) * scales.x
@@ -148,7 +148,22 @@ def _in_balls(flat: FlatProblem, run: Any, x: np.ndarray, weights: np.ndarray) -
         return BallProgram(traced, precision=PRECISION)(x, weights)
 
 
-def _finding(flat: FlatProblem, x: np.ndarray, weights: np.ndarray, slope: np.ndarray, scales: Scales) -> str:
+def disagreement(flat: FlatProblem, x: np.ndarray, y: np.ndarray, scales: Scales) -> str:
+    """Where a derivative rule of the user's disagrees with its function at x (n,), in words; empty if none does.
+
+    Compared is ∇f + Jᵀy, y (m,), by the rules and by the operations of the program; unknown counts as agreement.
+    """
+    if not customized(flat.closed_jaxpr):
+        return ""
+    weights = np.concatenate(([1.0], y))
+    try:
+        slope = _in_balls(flat, primal(flat.closed_jaxpr), x, weights)[2]
+        return _disagreement(flat, x, weights, slope, scales)
+    except (Undecided, TraceError):
+        return ""
+
+
+def _disagreement(flat: FlatProblem, x: np.ndarray, weights: np.ndarray, slope: np.ndarray, scales: Scales) -> str:
     """Where the user's derivative rules give another ∇L than the operations, in words; empty if they do not.
 
     Both are evaluated in balls: a difference is no rounding, unless a rule's own constants are rounded to float64.
@@ -192,4 +207,4 @@ def _digits(name: str, error: np.ndarray, size: float, *, decides: bool = True) 
     return Digits(name, ALL_DIGITS if relative <= 10.0**-ALL_DIGITS else -math.log10(relative), worst, decides)
 
 
-__all__ = ["NOT_CHECKED", "Digits", "Evaluated", "evaluated", "evaluation_check"]
+__all__ = ["NOT_CHECKED", "Digits", "Evaluated", "disagreement", "evaluated", "evaluation_check"]

@@ -1,15 +1,14 @@
 """``karush audit``: where a function of a file goes wrong in floating point, with its lines underlined."""
 
 import json as json_text
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from karush.cli.box_argument import BOX_HELP, is_range, parse_box
+from karush.cli.box_argument import BOX_HELP, region
 from karush.cli.output import output_for
-from karush.core.errors import FileError
-from karush.io.problem_file import load_objects, split_spec, users_code
+from karush.io.problem_file import load_function, split_spec, users_code
 from karush.report import ProgressLine
 from karush.stability import Audit, AuditVerdict, audit
 
@@ -34,7 +33,7 @@ def audit_command(
     file: Annotated[str, Parameter(help=FILE_HELP)],
     /,
     *,
-    box: Annotated[str, Parameter(help=BOX_HELP, allow_leading_hyphen=True)],
+    box: Annotated[str | None, Parameter(help=BOX_HELP, allow_leading_hyphen=True)] = None,
     value_only: Annotated[
         bool, Parameter(name="--value-only", negative="", show_default=False, help="Leave the gradient out.")
     ] = False,
@@ -47,14 +46,9 @@ def audit_command(
     input of the box at which the compiled function shows it. The function
     runs in the dtype of its inputs, float32 unless FILE switches JAX to 64 bits.
     """
-    name = box.strip()
     with output_for(json), users_code(split_spec(file)[0]):
-        function, found_there = load_objects(file, () if is_range(name) else (name,))
-        if not callable(function):
-            raise FileError(f"{file} is {type(function).__name__} {function!r:.60}; give a function of one pytree")
-        where: Any = found_there[0] if found_there else parse_box(box)
-        if where is None:
-            raise FileError(f"--box {box!r}: {split_spec(file)[0]} defines no such name; {BOX_HELP}")
+        function, module = load_function(file)
+        where = region(box, module, file)
         with ProgressLine(Console(stderr=True), "auditing"):
             found = audit(function, where, gradient=not value_only, effort=effort)
     print(json_text.dumps(found.document(), indent=1) if json else found)

@@ -9,10 +9,10 @@ import numpy as np
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from karush.bounds import Box, Convexity, Enclosure, Lipschitz, convexity, enclose, lipschitz
-from karush.cli.box_words import read_box
+from karush.bounds import Convexity, Enclosure, Lipschitz, convexity, enclose, lipschitz
+from karush.cli.box_argument import BOX_HELP, region
 from karush.cli.output import NO_SUCCESS, SUCCESS, output_for
-from karush.core.errors import FileError, TraceError
+from karush.core.errors import TraceError
 from karush.io.problem_file import load_function, split_spec, users_code
 from karush.report import ProgressLine
 
@@ -35,12 +35,7 @@ def bound(
     file: Annotated[str, Parameter(help="FILE:function, a JAX function of one argument in a Python file.")],
     /,
     *,
-    box: Annotated[
-        str | None,
-        Parameter(
-            allow_leading_hyphen=True, help='"low:high", "[..., ...]", "name=low:high, ..."; else the `box` of FILE.'
-        ),
-    ] = None,
+    box: Annotated[str | None, Parameter(allow_leading_hyphen=True, help=BOX_HELP)] = None,
     width: Annotated[float | None, Parameter(help="Wanted slack of the range; else a thousandth of it.")] = None,
     lipschitz: Annotated[
         Literal["1", "2", "inf"] | None, Parameter(help="Also the Lipschitz constant, in this norm.")
@@ -57,9 +52,9 @@ def bound(
     """
     with output_for(json), users_code(split_spec(file)[0]):
         function, module = load_function(file)
-        region = read_box(box) if box is not None else _box_of(module, file)
+        there = region(box, module, file)
         with ProgressLine(Console(stderr=True), "bounding"):
-            answers = _answers(function, region, width, lipschitz, convexity, budget)
+            answers = _answers(function, there, width, lipschitz, convexity, budget)
     document = {"source": file, "function": split_spec(file)[1], **{key: _document(a) for key, a in answers.items()}}
     if json:
         print(json_text.dumps(document, indent=1))
@@ -73,31 +68,21 @@ Answer = Enclosure | Lipschitz | Convexity
 
 
 def _answers(
-    function: Any, region: Box, width: float | None, norm: str | None, shape: bool, budget: int
+    function: Any, box: Any, width: float | None, norm: str | None, shape: bool, budget: int
 ) -> dict[str, Answer]:
     """What was asked, by name."""
     try:
-        answers: dict[str, Answer] = {"range": enclose(function, region, width=width, budget=budget)}
+        answers: dict[str, Answer] = {"range": enclose(function, box, width=width, budget=budget)}
         if norm is not None:
-            answers["lipschitz"] = lipschitz(function, region, norm=(NORMS[norm], NORMS[norm]), budget=budget)
+            answers["lipschitz"] = lipschitz(function, box, norm=(NORMS[norm], NORMS[norm]), budget=budget)
         if shape:
-            answers["convexity"] = convexity(function, region, budget=budget)
+            answers["convexity"] = convexity(function, box, budget=budget)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise TraceError(
             f"the function cannot be called on this box ({type(error).__name__}: {error}); "
             "give --box the structure of its argument"
         ) from error
     return answers
-
-
-def _box_of(module: Any, file: str) -> Box:
-    """The `box` of the file."""
-    found = getattr(module, "box", None)
-    if not isinstance(found, Box):
-        raise FileError(
-            f'no --box is given and {file} defines no karush.Box named box; give --box "low:high" or define it'
-        )
-    return found
 
 
 def _holds(answer: Answer) -> bool:

@@ -9,9 +9,11 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from karush.api import prepare
+from karush.api.feasible import SECONDS, feasible
 from karush.api.prove import prove as prove_point
 from karush.cli.output import FILE_HELP, NO_SUCCESS, SUCCESS, output_for
 from karush.core.errors import FileError
+from karush.core.status import Verdict
 from karush.io import load_problem, read_point
 from karush.io.problem_file import split_spec, users_code
 from karush.problem.flat import flatten
@@ -19,6 +21,7 @@ from karush.proofs.proof import Proof
 from karush.proofs.proof_file import SCHEMA, write
 from karush.proofs.recheck import read_proof, recheck
 from karush.report import ProgressLine
+from karush.solvers.result import Result
 
 EXAMPLES = """
 Examples:
@@ -49,7 +52,8 @@ def prove(
 
     The proof is in ball arithmetic, about the exact real functions of FILE. It
     says how far the proved point lies from the given one, encloses the minimum
-    and every multiplier, and lists what it rests on.
+    and every multiplier, and lists what it rests on. Where solving ends at
+    constraints that conflict, that no point within the bounds meets them.
     """
     with output_for(json), users_code(split_spec(file)[0]):
         if output is not None and not output.absolute().parent.is_dir():
@@ -62,7 +66,10 @@ def prove(
             else:
                 given = read_point(at, problem)
                 point, multipliers = given.x, given.multipliers
-            proof = prove_point(prepared, point, multipliers, precision=precision, time_limit=time_limit)
+            if isinstance(point, Result) and point.certificate.verdict is Verdict.LOCALLY_INFEASIBLE:
+                proof = feasible(prepared, precision=precision, time_limit=time_limit or SECONDS)
+            else:
+                proof = prove_point(prepared, point, multipliers, precision=precision, time_limit=time_limit)
     document: dict[str, Any] = {"schema": SCHEMA, **proof.document, "source": file}
     if output is not None:
         write(document if proof.proved else {}, output)

@@ -40,23 +40,6 @@ def load_problem(spec: str) -> Problem:
     return found
 
 
-def load_objects(spec: str, others: tuple[str, ...] = ()) -> tuple[Any, tuple[Any, ...]]:
-    """The object of ``FILE:name``, and those of `others`, names in the same file; None for those it does not define.
-
-    Raises
-    ------
-    FileError
-        for a file that is missing, is no Python, or raises, and for a name that it does not define.
-    """
-    path, name = split_spec(spec)
-    if name is None:
-        raise FileError(f"FILE is {spec!r}; name what is meant in it: {path}:name")
-    module = _run(path)
-    if not hasattr(module, name):
-        raise FileError(f"{path} defines no {name!r}; check the name")
-    return getattr(module, name), tuple(getattr(module, other, None) for other in others)
-
-
 def load_function(spec: str) -> tuple[Any, ModuleType]:
     """Function of ``FILE:name``, and the module that FILE defines.
 

@@ -14,6 +14,7 @@ The derivatives are JAX's, of the primal operations of the program, and enclose 
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -62,7 +63,10 @@ class Functions:
         return jax.vmap(column, out_axes=(None, 1, 1))(jnp.eye(self.flat.n))
 
     def _traced(self, function: Any, *arguments: Any, smooth: bool) -> BallProgram:
-        return BallProgram(_closed(function, *arguments), precision=self.precision, smooth=smooth)
+        return self._balls(_closed(function, *arguments), smooth=smooth)
+
+    def _balls(self, closed: Any, *, smooth: bool) -> BallProgram:
+        return BallProgram(closed, precision=self.precision, smooth=smooth)
 
     @cached_property
     def _first_jaxpr(self) -> Any:
@@ -76,12 +80,38 @@ class Functions:
     @cached_property
     def first(self) -> BallProgram:
         """x, w -> F, ∇(wᵀF)."""
-        return BallProgram(self._first_jaxpr, precision=self.precision, smooth=True)
+        return self._balls(self._first_jaxpr, smooth=True)
 
     @cached_property
     def second(self) -> BallProgram:
         """x, w -> F, J, ∇²(wᵀF)."""
         return self._traced(self._second, np.zeros(self.flat.n), np.zeros(1 + self.flat.m), smooth=True)
+
+
+class RowFunctions(Functions):
+    """As `Functions` with f = 0: what a theorem about the constraints alone asks for.
+
+    The steps of the objective are left out, for it may leave its domain where the constraints do not.
+    """
+
+    def _program(self, x: Any) -> Any:
+        _, rows = self._primal(x, *self.flat.param_leaves)
+        return jnp.concatenate([jnp.zeros(1), jnp.reshape(rows, (self.flat.m,))])
+
+    def _balls(self, closed: Any, *, smooth: bool) -> BallProgram:
+        program = super()._balls(closed, smooth=smooth)
+        program.program = _needed(program.program)
+        return program
+
+
+def _needed(program: Program) -> Program:
+    """`program` without the steps that no output depends on."""
+    used, steps = set(program.outputs), []
+    for step in reversed(program.steps):
+        if used.intersection(step.outputs):
+            used.update(step.inputs)
+            steps.append(step)
+    return replace(program, steps=steps[::-1])
 
 
 def _closed(function: Any, *arguments: Any) -> Any:
@@ -108,4 +138,4 @@ def fingerprint(flat: FlatProblem) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["Functions", "fingerprint"]
+__all__ = ["Functions", "RowFunctions", "fingerprint"]

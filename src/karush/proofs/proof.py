@@ -39,13 +39,15 @@ class Proof:
 
     "KKT point": exactly one point of `box` meets the first-order conditions exactly, with multipliers in
     `multipliers`. "strict minimum": it is a strict local minimum. "global minimum": no feasible point is better.
+    "infeasible": no point of `box` meets the constraints. "feasible point": some point of `box` meets them all.
     """
 
     theorems: tuple[str, ...]
-    """which of "KKT point", "strict minimum", "global minimum", "infeasible" are proved"""
+    """which of "KKT point", "strict minimum", "global minimum", "infeasible", "feasible point" are proved"""
     sentence: str
     box: Enclosure | None = None
-    """of the KKT point, in the structure of x; lower = upper where a bound holds the variable"""
+    """of the KKT point or the feasible point, in the structure of x; lower = upper where a bound holds the variable.
+    Of "infeasible": the box in which there is no feasible point"""
     radius: float = np.inf
     """largest half-width of the box, relative to max(1, |x|)"""
     uniqueness_radius: float = 0.0
@@ -66,6 +68,8 @@ class Proof:
     reason: str = ""
     """why it is undecided, or why not more is proved"""
     why_global: str = ""
+    findings: tuple[str, ...] = ()
+    """derivative rules that disagree with their functions at the point; the theorems do not rest on them"""
     trusted: tuple[str, ...] = TRUSTED
     precision: int = 0
     """bits of the balls"""
@@ -101,8 +105,14 @@ class Proof:
                 f"  active       {', '.join(self.active) or 'none'}",
             ]
             lines += [f"  dropped      {name}: {why}" for name, why in self.dropped]
+        elif self.theorems and self.box is not None:
+            lines += [
+                f"  proved       {', '.join(self.theorems)}",
+                f"  box          {self.box.lower} to {self.box.upper}",
+            ]
         if self.reason:
             lines.append(f"  {'not more' if self.theorems else 'undecided':<12} {self.reason}")
+        lines += [f"  found        {finding}" for finding in self.findings]
         lines += [f"  trusted      {item}" for item in self.trusted]
         return "\n".join(lines)
 

@@ -26,19 +26,24 @@ OUTSIDE = (
 def document(functions: Functions, witness: Witness, verified: Verified, name: str | None) -> dict[str, Any]:
     """What a proof file holds."""
     parts: dict[str, Any] = {
-        "statement": {
-            "about": OUTSIDE,
-            "fingerprint": fingerprint(functions.flat),
-            "problem": name,
-            "variables": list(functions.flat.variable_names),
-            "rows": list(functions.flat.row_names),
-            "maximize": functions.flat.maximize,
-            "precision": functions.precision,
-        },
+        "statement": statement(functions, name),
         "witness": witness_document(witness),
         "claims": claims(verified),
     }
     return {"schema": SCHEMA, **parts, "digest": {key: digest(part) for key, part in parts.items()}}
+
+
+def statement(functions: Functions, name: str | None) -> dict[str, Any]:
+    """What the theorems are about."""
+    return {
+        "about": OUTSIDE,
+        "fingerprint": fingerprint(functions.flat),
+        "problem": name,
+        "variables": list(functions.flat.variable_names),
+        "rows": list(functions.flat.row_names),
+        "maximize": functions.flat.maximize,
+        "precision": functions.precision,
+    }
 
 
 def digest(part: Any) -> str:
@@ -109,4 +114,4 @@ def write(given: dict[str, Any], path: Path) -> None:
         raise FileError(f"the proof file {path} cannot be written: {error.strerror}; give another path") from error
 
 
-__all__ = ["ALONE", "SCHEMA", "claims", "document", "read_witness", "witness_document", "write"]
+__all__ = ["ALONE", "SCHEMA", "claims", "document", "read_witness", "statement", "witness_document", "write"]

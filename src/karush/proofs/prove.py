@@ -10,6 +10,7 @@ import numpy as np
 from flint import ctx
 
 from karush.arithmetic.ball_numbers import Undecided, balls, floats, lowers, uppers
+from karush.certificates.evaluation import disagreement
 from karush.certificates.scales import Scales
 from karush.core.precision import float64
 from karush.core.pytrees import Door
@@ -73,7 +74,8 @@ def prove_flat(
                 name=name,
             )
         proof = _proof(functions, x, witness, verified, name)
-    return replace(proof, seconds=time.perf_counter() - began)
+    finding = disagreement(flat, flat.projected(floats(verified.x)), floats(verified.y), scales)
+    return replace(proof, findings=(finding,) if finding else (), seconds=time.perf_counter() - began)
 
 
 def _witness(
@@ -84,7 +86,32 @@ def _witness(
     scales: Scales,
     deadline: float,
 ) -> Witness:
-    active = search.limits_near(functions.flat, (rows, x), multipliers, scales)
+    polished = settled(functions, x, multipliers, rows, scales)
+    small = search.small_radius(polished)
+    wide = search.wide_radius(polished, small, deadline)
+    weights = search.second_order_weights(polished)
+    exact = search.exactly(polished)
+    active = polished.system.active
+    return Witness(active, polished.u if exact is None else exact, small, wide, weights, exact is not None)
+
+
+def settled(
+    functions: Functions,
+    x: np.ndarray,
+    multipliers: tuple[np.ndarray, np.ndarray],
+    rows: np.ndarray,
+    scales: Scales,
+    active: ActiveSet | None = None,
+) -> search.Polished:
+    """The zero of the KKT system near x, of the active set that its own signs confirm; `active` is tried first.
+
+    Raises
+    ------
+    Undecided
+        where Newton's method finds none.
+    """
+    if active is None:
+        active = search.limits_near(functions.flat, (rows, x), multipliers, scales)
     polished = _polished(functions, active, x, multipliers[0])
     seen = [active]
     while len(seen) < search.ACTIVE_SET_ROUNDS:
@@ -93,12 +120,7 @@ def _witness(
             break
         seen.append(other)
         polished = _polished(functions, other, x, multipliers[0])
-    small = search.small_radius(polished)
-    wide = search.wide_radius(polished, small, deadline)
-    weights = search.second_order_weights(polished)
-    exact = search.exactly(polished)
-    active = polished.system.active
-    return Witness(active, polished.u if exact is None else exact, small, wide, weights, exact is not None)
+    return polished
 
 
 def _polished(functions: Functions, active: ActiveSet, x: np.ndarray, y: np.ndarray) -> search.Polished:
@@ -221,4 +243,4 @@ def _multipliers(flat: FlatProblem, verified: Verified, sign: float) -> dict[str
     return parts
 
 
-__all__ = ["prove_flat", "relative_distance"]
+__all__ = ["prove_flat", "relative_distance", "settled"]

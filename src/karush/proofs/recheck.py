@@ -10,8 +10,10 @@ from karush.arithmetic.ball_numbers import Undecided
 from karush.core.errors import FileError
 from karush.core.precision import float64
 from karush.problem.flat import FlatProblem
-from karush.proofs.checker import Verified, verify
-from karush.proofs.functions import Functions, fingerprint
+from karush.proofs.checker import Verified, Witness, verify
+from karush.proofs.feasibility import INFEASIBLE, Covering, NearPoint
+from karush.proofs.feasibility_file import KIND, Feasibility, read_feasibility, verify_feasibility
+from karush.proofs.functions import Functions, RowFunctions, fingerprint
 from karush.proofs.proof_file import SCHEMA, claims, digest, read_witness
 
 PARTS = ("statement", "witness", "claims")
@@ -47,7 +49,7 @@ def read_proof(path: str | Path) -> dict[str, Any]:
     return document
 
 
-def recheck(flat: FlatProblem, document: dict[str, Any], path: str | Path) -> Verified:
+def recheck(flat: FlatProblem, document: dict[str, Any], path: str | Path) -> Verified | Feasibility:
     """The theorems of a stored proof about `flat`, if the checker finds every claim of the file again.
 
     Raises
@@ -63,28 +65,41 @@ def recheck(flat: FlatProblem, document: dict[str, Any], path: str | Path) -> Ve
             f"{path} is a proof about another problem than the one given: the traced program, the parameters or the "
             "limits differ (or the version of JAX does); prove it anew"
         )
+    about_box = isinstance(document["witness"], dict) and document["witness"].get("kind") == KIND
     try:
-        witness, functions = read_witness(document["witness"]), Functions(flat, int(statement["precision"]))
+        functions = (RowFunctions if about_box else Functions)(flat, int(statement["precision"]))
+        witness = (read_feasibility if about_box else read_witness)(document["witness"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise FileError(f"the witness in {path} is malformed: {error!r}; write the proof anew") from error
     try:
         with float64():
-            verified = verify(functions, witness)
+            verified, found = _verified(functions, witness)
     except Undecided as undecided:
         raise FileError(f"{path} proves nothing: {undecided}") from undecided
     except (ValueError, IndexError) as error:
         raise FileError(f"the witness in {path} does not fit the problem: {error}; write the proof anew") from error
-    found = claims(verified)
     unknown = sorted(set(given) - set(found))
     if unknown:
         raise FileError(f"{path} claims {unknown[0]!r}, which the witness does not prove")
     missing = [theorem for theorem in given["theorems"] if theorem not in found["theorems"]]
     if missing:
         raise FileError(f"{path} claims {missing[0]!r}, which the witness does not prove")
+    if INFEASIBLE in found["theorems"] and given.get("x") != found["x"]:
+        raise FileError(f"{path} claims that another box is infeasible than the one that the witness covers")
     for key in found:
         if key != "theorems" and not _holds(found[key], given.get(key)):
             raise FileError(f"{path} claims an enclosure of {key!r} that is narrower than what the witness proves")
     return verified
+
+
+def _verified(
+    functions: Functions, witness: Witness | Covering | NearPoint
+) -> tuple[Verified | Feasibility, dict[str, Any]]:
+    """What the witness proves, and the claims that it supports."""
+    if not isinstance(witness, Witness):
+        return verify_feasibility(functions, witness)
+    verified = verify(functions, witness)
+    return verified, claims(verified)
 
 
 def _holds(found: dict[str, Any], given: Any) -> bool:

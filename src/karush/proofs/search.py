@@ -160,6 +160,18 @@ def _exceeded(
     )
 
 
+def crossed(system: System, x: np.ndarray, y: np.ndarray) -> tuple[Limit, ...]:
+    """Bounds that the first Newton step from x (n,) with the multipliers y (m,) crosses."""
+    u = balls(np.concatenate([x[system.free], y[system.rows]]))
+    Y = approximate_inverse(system.matrix(system.curved(u)))
+    if Y is None:
+        return ()
+    step = product(Y, system.residual(system.at(u))[:, None])[:, 0]
+    ahead = floats(system.spread(middles(u - step))[0])
+    held = {limit.at for limit in system.active.bounds}
+    return _exceeded(ahead, system.flat.lower, system.flat.upper, held, 0.0)
+
+
 def exactly(polished: Polished) -> np.ndarray | None:
     """The unknowns with x replaced by coarse numbers that it seems to be exactly; None if it does not."""
     system, u = polished.system, polished.u
@@ -254,6 +266,7 @@ __all__ = [
     "NEAR",
     "Polished",
     "adapted",
+    "crossed",
     "limits_near",
     "polish",
     "second_order_weights",

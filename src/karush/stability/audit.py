@@ -139,9 +139,9 @@ class Search:
             kept_score.append(ranked)
             if turn == ROUNDS or self.screen.wide is None:
                 break
-            points = near_the_worst(
-                np.concatenate(kept_x), np.concatenate(kept_score), self.lower, self.upper, self.rng
-            )
+            every = [np.concatenate(part) for part in (kept_x, kept_score, kept_v)]
+            sizes = np.max(np.where(np.isfinite(every[2]), np.abs(every[2]), 0.0), axis=1)
+            points = near_the_worst(every[0], every[1], sizes, self.lower, self.upper, self.rng)
         x, v, score = np.concatenate(kept_x), np.concatenate(kept_v), np.concatenate(kept_score)
         found = self.confirmed(x, v, chosen(x, v, score, CONFIRMED))
         some = self.rng.choice(len(kept_x[0]), min(checks, len(kept_x[0])), replace=False)

@@ -57,7 +57,15 @@ class Screen:
         self.compiled = jax.jit(jax.vmap(lambda x: flat(x)[0]))
         self.wide = None
         if self.dtype == np.float32:
-            self.wide = jax.jit(jax.vmap(shadow(straight)))
+            wide = jax.vmap(shadow(straight))
+            try:
+                with float64():
+                    jax.eval_shape(wide, np.zeros((1, subject.inputs.size)))
+            except (TypeError, ValueError):
+                # A primitive tied to its dtype has no float64 form: then exact values have to do.
+                pass
+            else:
+                self.wide = jax.jit(wide)
 
     def computed(self, points: np.ndarray) -> np.ndarray:
         """What the compiled program returns (k, m)."""

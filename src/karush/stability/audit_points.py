@@ -71,10 +71,17 @@ def first_round(
 
 
 def near_the_worst(
-    points: np.ndarray, scores: np.ndarray, lower: np.ndarray, upper: np.ndarray, rng: np.random.Generator
+    points: np.ndarray,
+    scores: np.ndarray,
+    sizes: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Points (COUNT, n) near those of highest score."""
-    order = np.argsort(-scores, kind="stable")[:PARENTS]
+    """Points (COUNT, n) near those of highest score, and near those with the largest outputs, where poles are."""
+    order = np.concatenate(
+        [np.argsort(-scores, kind="stable")[:PARENTS], np.argsort(-sizes, kind="stable")[: PARENTS // 2]]
+    )
     parents = points[rng.choice(order, COUNT)].astype(np.float64)
     n = lower.size
     relative = np.exp2(-rng.uniform(0.0, 24.0, (COUNT, 1))) * rng.normal(size=(COUNT, n))

@@ -11,8 +11,8 @@ from karush.core.errors import TraceError
 from karush.stability.rows import Row
 
 COMPENSATED = Row("compensated arithmetic", "", "", "Dek71")
-LARGEST = 350
-"""operations of a compensated program up to which its compilation takes a second or so"""
+LARGEST = 800
+"""operations of a compensated program up to which its compilation takes a few seconds"""
 
 
 def compensated_programs(

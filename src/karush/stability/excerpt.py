@@ -74,13 +74,8 @@ def _tree(file: str, line: int) -> ast.AST | None:
 
 
 def shown(place: Place) -> str:
-    """A place in words, its file as seen from the working directory where it lies below that."""
-    if place.file is None:
-        return str(place)
-    path = Path(place.file)
-    if path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
-    return str(replace(place, file=str(path)))
+    """A place in words, with the file's name alone: the whole path is in `Place.file` and in the JSON."""
+    return str(place) if place.file is None else str(replace(place, file=Path(place.file).name))
 
 
 def excerpt(place: Place, expression: str) -> str:

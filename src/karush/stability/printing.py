@@ -13,7 +13,7 @@ INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 def text(term: Term, names: Sequence[str] | None = None, level: int = 0) -> str:
     """The term as Python source."""
     if term.op == "input":
-        return names[term.param] if names else f"x{term.param}"
+        return f"x{term.param}" if names is None else str(names[term.param])
     if term.op == "const":
         if term.shape != ():
             return f"<array {term.shape}>"

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from karush.jaxprs.walk import inline
 from karush.stability.branches import branched
@@ -51,7 +52,7 @@ class Traced:
 
     def batched(self, count: int) -> Any:
         """The program over `count` points, axis 0 of every input."""
-        run = jax.extend.core.jaxpr_as_fun(self.closed)
+        run = jaxpr_as_fun(self.closed)
         return jax.make_jaxpr(jax.vmap(lambda *given: tuple(run(*given))))(
             *[jax.ShapeDtypeStruct((count, *v.aval.shape), v.aval.dtype) for v in self.closed.jaxpr.invars]
         )
@@ -110,7 +111,7 @@ def repair(program: Traced, *, seed: int = 0) -> Repaired:
     """The program made accurate on its box, or left alone."""
     rng = np.random.default_rng(seed)
     learn, check = take_sample(program, rng), take_sample(program, rng)
-    original = jax.extend.core.jaxpr_as_fun(program.closed)
+    original = jaxpr_as_fun(program.closed)
     if not any(ok.any() for ok, e in zip(check.valid, check.exact, strict=True) if e.dtype.kind == "f"):
         return Repaired(None, (), (), None, float("nan"), float("nan"), known=False)
     before = check.errors(original)
@@ -139,7 +140,7 @@ def _with_twice_the_digits(
     program: Traced, found: Candidate, best: Repaired | None, check: Sample, before: np.ndarray
 ) -> Repaired | None:
     """The better of `best` and the compensated programs: of the original, and of the most accurate rewritten one."""
-    programs = [jax.extend.core.jaxpr_as_fun(program.closed)]
+    programs: list[Callable[..., Any]] = [jaxpr_as_fun(program.closed)]
     rewrites: list[tuple[Move, ...]] = [()]
     if found.moves:
         programs.append(emit(found.outputs))

@@ -14,35 +14,38 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
-from karush.stability.repair import Repaired, Traced, repair, take_sample
+from karush.stability.repair import Traced, repair, take_sample
+from karush.stability.rows import Row
 
 GOOD_MEAN = 1.0
 """mean bits of error of a gradient that is left as it is"""
+LEAST_GAIN = 0.5
+"""mean bits that a rule of its own must save"""
+OWN_RULE = Row("derivative with a rule of its own", "", "", "Hig02")
 
 
-def with_accurate_slope(program: Traced, found: Repaired, *, seed: int = 1) -> Callable[..., Any]:
-    """``found.run`` with a derivative that is accurate too, for a program with one number as its output."""
-    run = found.run
-    assert run is not None
+def accurate_slope(program: Traced, run: Callable[..., Any], *, seed: int = 1) -> Callable[..., Any] | None:
+    """`run` with an accurate derivative; None where it has one, or returns more than one number."""
     avals = program.closed.in_avals
-    if [v.shape for v in program.closed.out_avals] != [()]:
-        return run
+    if [(v.shape, v.dtype) for v in program.closed.out_avals] != [((), program.dtype)]:
+        return None
     arguments = tuple(range(len(avals)))
-    original = jax.extend.core.jaxpr_as_fun(program.closed)
+    original = jaxpr_as_fun(program.closed)
     slope = jax.grad(lambda *given: original(*given)[0], argnums=arguments)
     own_slope = jax.grad(lambda *given: run(*given)[0], argnums=arguments)
     slopes = Traced(jax.make_jaxpr(slope)(*avals), program.lows, program.highs, program.dtype)
     sample = take_sample(slopes, np.random.default_rng(seed))
     if not any(ok.any() for ok in sample.valid):
-        return run
+        return None
     errors = sample.errors(own_slope)
     if errors.mean() <= GOOD_MEAN:
-        return run
+        return None
     better = repair(slopes, seed=seed)
-    slope_run = jax.extend.core.jaxpr_as_fun(slopes.closed) if better.run is None else better.run
-    if not better.after < errors.mean():
-        return run
+    slope_run = jaxpr_as_fun(slopes.closed) if better.run is None else better.run
+    if not better.after < errors.mean() - LEAST_GAIN:
+        return None
     return _with_rule(run, slope_run)
 
 
@@ -59,4 +62,4 @@ def _with_rule(run: Callable[..., Any], slope: Callable[..., Sequence[Any]]) -> 
     return lambda *given: [function(*given)]
 
 
-__all__ = ["with_accurate_slope"]
+__all__ = ["OWN_RULE", "accurate_slope"]

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from karush.bounds.box import Box
 from karush.core.errors import ProblemError, TraceError
@@ -21,7 +22,7 @@ from karush.jaxprs.source import UNKNOWN, Place
 from karush.stability.compensation import COMPENSATED
 from karush.stability.printing import text
 from karush.stability.repair import Repaired, Traced, repair
-from karush.stability.slopes import with_accurate_slope
+from karush.stability.slopes import OWN_RULE, accurate_slope
 from karush.stability.terms import Graph, Term, order
 
 
@@ -131,9 +132,15 @@ class Stabilized:
             lows, highs = self._box(avals, tree, dtype)
             program = Traced(closed, lows, highs, dtype)
             found = repair(program)
-            original = jax.extend.core.jaxpr_as_fun(closed)
-            run = original if found.run is None else with_accurate_slope(program, found)
+            run = jaxpr_as_fun(closed) if found.run is None else found.run
+            # Compensated programs have compensated derivatives already.
+            ruled = None if found.compensated else accurate_slope(program, run)
         changes, source = _changes(found, names), _source(found, names, self.__name__)
+        if ruled is not None:
+            run = ruled
+            changes += (
+                Change(UNKNOWN, "the derivative by JAX", "a derivative repaired", OWN_RULE.name, OWN_RULE.source),
+            )
         return Variant(run, trees[0], changes, source, found.before, found.after)
 
     def _called(self, args: Any, kwargs: Any) -> Any:
@@ -151,10 +158,11 @@ class Stabilized:
             return [np.full(a.shape, -largest) for a in avals], [np.full(a.shape, largest) for a in avals]
         if jax.tree_util.tree_structure((self.ends[0], {})) != tree:
             raise ProblemError(f"{self.__name__} is called with another structure of arguments than its box has")
-        return tuple(
+        lows, highs = (
             [np.broadcast_to(np.asarray(e, np.float64), a.shape) for e, a in zip(leaves, avals, strict=True)]
             for leaves in map(jax.tree_util.tree_leaves, self.ends)
         )
+        return lows, highs
 
 
 def _aval(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -201,8 +201,10 @@ def _input_avals(program: Program) -> dict[int, tuple[tuple[int, ...], np.dtype]
 
 def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
     name = step.primitive
-    out = step.out_avals[0] if step.out_avals else None
-    readable = out is not None and (out.dtype == graph.dtype or out.dtype == np.bool_)
+    if len(step.out_avals) != 1:
+        return _unread(graph, step, args)
+    out = step.out_avals[0]
+    readable = out.dtype == graph.dtype or out.dtype == np.bool_
     if readable and all((a.is_float and a.dtype == graph.dtype) or a.dtype == np.bool_ for a in args):
         if name in ALIASES:
             return [ALIASES[name](graph, step, args)]
@@ -219,6 +221,11 @@ def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
     if name == "dot_general" and readable and all(len(a.shape) == 1 and a.dtype == graph.dtype for a in args):
         product = graph.term("mul", *args)
         return [graph.make("reduce_sum", (product,), (0,), (), out.dtype)]
+    return _unread(graph, step, args)
+
+
+def _unread(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
+    """The outputs of a step as parts of one opaque term."""
     whole = graph.make("opaque", args, step, (), np.float32, key=id(step))
     return [
         graph.make("part", (whole,), index, tuple(aval.shape), aval.dtype) for index, aval in enumerate(step.out_avals)

@@ -43,7 +43,7 @@ def exact_values(trace: Any, points: Sequence[np.ndarray], *, last: int = LAST_P
     while len(open_lanes) and precision <= last:
         closed = trace(len(open_lanes))
         if results is None:
-            results = [np.full((total, *v.aval.shape[1:]), np.nan, v.aval.dtype) for v in closed.jaxpr.outvars]
+            results = [_unknown((total, *v.aval.shape[1:]), v.aval.dtype) for v in closed.jaxpr.outvars]
         outputs = _evaluate(closed, [p[open_lanes] for p in points], precision)
         if outputs is None:
             break
@@ -58,8 +58,13 @@ def exact_values(trace: Any, points: Sequence[np.ndarray], *, last: int = LAST_P
         precision *= GROWTH
     if results is None:
         closed = trace(total)
-        results = [np.full(v.aval.shape, np.nan, v.aval.dtype) for v in closed.jaxpr.outvars]
+        results = [_unknown(v.aval.shape, v.aval.dtype) for v in closed.jaxpr.outvars]
     return results
+
+
+def _unknown(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """NaN, or 0 where the dtype has none."""
+    return np.full(shape, np.nan if dtype.kind == "f" else 0, dtype)
 
 
 def _evaluate(closed: Any, points: Sequence[np.ndarray], precision: int) -> list[np.ndarray] | None:
