@@ -5,8 +5,8 @@ Intervals do not see that, so an accurate kernel is enclosed worse than its plai
 ``inline(..., real=True)`` and ``primal`` put it in place of the call. Walkers of rounded programs (audit, twofold,
 stabilize) leave the kernel as it is.
 
-A kernel is not known by its name. Its program is traced again for the shapes of the call, as it is and under `vmap`, and
-only a call of exactly that program is replaced. Everything else, such as a derivative of it, stays as it is.
+A kernel is not known by its name. Its program is traced again for the shapes of the call, as it is and under `vmap`,
+and only a call of exactly that program is replaced. Everything else, such as a derivative of it, stays as it is.
 """
 
 from collections.abc import Callable, Sequence
