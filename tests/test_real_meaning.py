@@ -12,6 +12,7 @@ from karush.arithmetic.interval import IntervalProgram, enter
 from karush.core.errors import TraceError
 from karush.core.precision import float64
 from karush.jaxprs.function import trace
+from karush.jaxprs.kinks import kinks
 from karush.jaxprs.meaning import KERNELS, meant, same
 from karush.jaxprs.primal import primal
 from karush.jaxprs.source import function_name
@@ -220,3 +221,16 @@ def test_a_mask_of_integers_is_a_constant_and_one_of_rounded_numbers_is_not():
     for mask, known in ((lambda: jnp.arange(3) < 2, True), (lambda: jnp.sin(jnp.arange(3.0)) > -0.5, False)):
         flat, _ = traced(lambda x, mask=mask: numerics.logsumexp(x, where=mask()), POINTS[0])
         assert ("argmax" in steps(inline(flat.closed_jaxpr, real=True))) != known
+
+
+def test_the_choices_inside_a_kernel_are_no_kinks_of_its_function():
+    flat, _ = traced(lambda x: numerics.variance(x) + numerics.cross_entropy(x, WEIGHTS), POINTS[0])
+    assert not [kink for kink in kinks(flat.closed_jaxpr) if kink.primitive != "stop_gradient"]
+    (zero,) = kinks(traced(numerics.norm, POINTS[0])[0].closed_jaxpr)
+    assert zero.primitive == "sqrt"
+
+
+def test_a_step_of_a_meaning_stands_under_the_line_of_the_user():
+    flat, _ = traced(lambda x: numerics.norm(x), POINTS[0])
+    places = [step.place for step in inline(flat.closed_jaxpr, real=True).steps if step.primitive == "sqrt"]
+    assert [(place.file, place.function) for place in places] == [(__file__, "<lambda>")]

@@ -8,7 +8,7 @@ With ``real=True`` a kernel that is written for rounded numbers is replaced by w
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -126,6 +126,8 @@ class _Reading:
 
     keep: Keep
     real: bool
+    stated: bool = False
+    """inside the meaning of a kernel, whose own equations were traced by whoever asked for it"""
 
 
 def _append(
@@ -135,7 +137,7 @@ def _append(
 
     JAX traces its own functions once and reuses the trace, so lines recorded inside them may be another caller's.
     """
-    own = not (sites and library_file(closed.jaxpr.debug_info))
+    own = not (sites and (reading.stated or library_file(closed.jaxpr.debug_info)))
     slots: dict[Any, int] = dict(zip(closed.jaxpr.invars, inputs, strict=True))
     for variable, constant in zip(closed.jaxpr.constvars, closed.consts, strict=True):
         slots[variable] = _constant(program, constant)
@@ -148,9 +150,9 @@ def _append(
         here = (equation, *sites) if own else sites
         inner = called(equation)
         if inner is not None and not reading.keep(equation):
-            if reading.real:
-                inner = meant(inner, partial(_known, program, sources)) or inner
-            targets = _append(program, inner, sources, reading, here)
+            meaning = meant(inner, partial(_known, program, sources)) if reading.real else None
+            within = replace(reading, stated=True) if meaning is not None else reading
+            targets = _append(program, meaning or inner, sources, within, here)
         else:
             targets = [program.new_slot() for _ in equation.outvars]
             name = equation.primitive.name
