@@ -18,7 +18,7 @@ from karush.certificates.rounding import held_against_rounding, steady
 from karush.certificates.scaled import Scaled, scaled_problem
 from karush.certificates.scales import Scales, typical_scales
 from karush.certificates.second_order import null_space, second_order
-from karush.certificates.sufficiency import by_convexity, by_curvature, unqualified
+from karush.certificates.sufficiency import by_convexity, by_curvature, everywhere, unqualified
 from karush.certificates.unboundedness import Ray, suspicious, unbounded
 from karush.certificates.witness import around_kink, better_point
 from karush.core.status import Verdict
@@ -201,7 +201,7 @@ def _first(case: Case, analysis: Analysis | None, sequence: np.ndarray | None) -
     active = active_set(case.point, kkt, case.scaled.equal, tol)
     second = second_order(case.point, active)
     case = case._replace(evidence=evidence._replace(agreement=found, active=active, second=second))
-    found = unqualified(case) or by_convexity(case, analysis) or by_curvature(case, second)
+    found = unqualified(case) or by_convexity(case, analysis) or everywhere(by_curvature(case, second), analysis)
     return held_against_rounding(found) if found.success and not steady(case, found) else found
 
 

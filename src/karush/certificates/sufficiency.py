@@ -9,7 +9,6 @@ from karush.certificates.analysis import QUADRATIC, Analysis
 from karush.certificates.case import Case, conclude, not_a_minimum
 from karush.certificates.certificate import Certificate
 from karush.certificates.copositive import critical_cone
-from karush.certificates.evidence import Evidence
 from karush.certificates.near import keeps_curvature, keeps_slope
 from karush.certificates.scaled import Point
 from karush.certificates.second_order import Curvature, SecondOrder, curvature, null_space
@@ -43,8 +42,6 @@ def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
                 because = "the problem is linear"
             return conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=because))
         case = case._replace(evidence=evidence)
-    elif analysis is not None and analysis.why_convex and not _bends_down(evidence):
-        return conclude(case, Verdict.GLOBAL_MINIMUM, evidence._replace(because=analysis.why_convex))
     if "convex" in case.scaled.flat.promises:
         assert evidence.second is not None
         if evidence.second.outer.least < -evidence.second.outer.error:
@@ -56,11 +53,16 @@ def by_convexity(case: Case, analysis: Analysis | None) -> Certificate | None:
     return None
 
 
-def _bends_down(evidence: Evidence) -> bool:
-    """Whether a negative curvature was measured: of a function that is convex in exact numbers it says that float64
-    does not show it.
+def everywhere(found: Certificate, analysis: Analysis | None) -> Certificate:
+    """A local minimum of a problem that is convex by its rules is global.
+
+    Stationarity to a tolerance is not enough there: exp(−x) is convex and has no minimum, and x⁴ is flat at 0.001.
     """
-    return evidence.second is not None and evidence.second.outer.least < -evidence.second.outer.error
+    if found.verdict is not Verdict.LOCAL_MINIMUM or analysis is None or not analysis.why_convex:
+        return found
+    return replace(
+        found, verdict=Verdict.GLOBAL_MINIMUM, evidence=found.evidence._replace(because=analysis.why_convex)
+    )
 
 
 def _constant_curvature(case: Case, analysis: Analysis) -> tuple[float, float]:
