@@ -62,7 +62,7 @@ class BallProgram:
         self.precision = precision
         self.rules: Mapping[str, Rule] = SMOOTH_RULES if smooth else RULES
         with ctx.workprec(precision):
-            self.program = folded(inline(closed_jaxpr), RULES)
+            self.program = folded(inline(closed_jaxpr, real=True), RULES)
 
     def __call__(self, *arguments: Any) -> list[Any]:
         """Enclosures of the outputs; arguments are float64 arrays (exact) or object arrays of ``arb``.

@@ -231,7 +231,7 @@ class IntervalProgram:
     """
 
     def __init__(self, closed_jaxpr: Any):
-        self.program: Program = inline(closed_jaxpr, keep)
+        self.program: Program = inline(closed_jaxpr, keep, real=True)
 
     def __call__(self, *boxes: Interval) -> list[Interval]:
         """Enclosures of the outputs.

@@ -271,7 +271,7 @@ class JetProgram:
     """A closed jaxpr of one flat float64 array (n,), evaluated on a box with derivatives of its one output (k,)."""
 
     def __init__(self, closed_jaxpr: Any, *, second: bool = False):
-        self.program: Program = inline(closed_jaxpr, values.keep)
+        self.program: Program = inline(closed_jaxpr, values.keep, real=True)
         self.second = second
 
     def __call__(self, box: Interval) -> tuple[Interval, ...]:

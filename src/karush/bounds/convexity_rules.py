@@ -137,7 +137,7 @@ def walk(closed_jaxpr: Any, lo: np.ndarray, hi: np.ndarray, params: Sequence[Cur
 
     Call it within `karush.core.precision.float64`.
     """
-    program = inline(closed_jaxpr, lambda equation: atom_name(equation) is not None)
+    program = inline(closed_jaxpr, lambda equation: atom_name(equation) is not None, real=True)
     turn = Walk(program, RULES)
     start = curve((lo, hi), True, True, node=turn.number("x"))
     with np.errstate(all="ignore"):

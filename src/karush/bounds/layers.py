@@ -97,7 +97,7 @@ class Network:
 
 def recognised(closed_jaxpr: Any) -> Network | None:
     """The layers of a program (n,) -> (k,), or None if it has another structure. Call it within `float64()`."""
-    program = inline(closed_jaxpr, values.keep)
+    program = inline(closed_jaxpr, values.keep, real=True)
     n = int(closed_jaxpr.in_avals[0].shape[0])
     count = sum(_size(step) for step in program.steps if step.primitive in ACTIVE)
     if count == 0 or n + count > MOST_VARIABLES:

@@ -79,7 +79,7 @@ def kinks(closed_jaxpr: ClosedJaxpr) -> tuple[Kink, ...]:
 
 def plan_of(closed_jaxpr: ClosedJaxpr) -> Plan:
     """The plan of ``(x, *params) -> outputs``."""
-    program = inline(closed_jaxpr, library_function)
+    program = inline(closed_jaxpr, library_function, real=True)
     depends = _forward(program, [MOVES] + [FIXED] * (len(program.inputs) - 1))
     plan, _ = _backward(program, depends, [True] * len(program.outputs))
     return plan

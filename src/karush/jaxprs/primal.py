@@ -18,7 +18,7 @@ from karush.jaxprs.walk import Program, Step, bind, inline, interpret
 
 def primal(closed_jaxpr: ClosedJaxpr) -> Callable[..., list[Any]]:
     """The function of `closed_jaxpr` without custom derivative rules, for use in a trace."""
-    program = inline(closed_jaxpr)
+    program = inline(closed_jaxpr, real=True)
     return lambda *arguments: _run(program, arguments)
 
 

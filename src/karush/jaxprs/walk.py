@@ -3,16 +3,23 @@
 ``inline`` turns a closed jaxpr into a ``Program``: a flat list of steps over numbered slots, with every call
 (``jit``, ``custom_jvp``, ``custom_vjp``, ``checkpoint``, ...) written out in place, so that an analysis is one loop
 over steps. Only control flow stays nested: a ``scan``, ``while`` or ``cond`` step carries the programs of its bodies.
+With ``real=True`` a kernel that is written for rounded numbers is replaced by what it means in exact ones.
 ``interpret`` runs a program in another number system, given by a table of rules.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+import jax
+import numpy as np
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from karush.core.errors import TraceError
+from karush.core.precision import float64
+from karush.jaxprs.meaning import meant
 from karush.jaxprs.source import UNKNOWN, Place, library_file, place_of
 
 CALLS = {
@@ -95,25 +102,42 @@ def called(equation: Any) -> ClosedJaxpr | None:
     return ClosedJaxpr(inner, ()) if isinstance(inner, Jaxpr) else inner
 
 
-def inline(closed_jaxpr: ClosedJaxpr, keep: Keep = lambda equation: False, sites: tuple[Any, ...] = ()) -> Program:
+def inline(
+    closed_jaxpr: ClosedJaxpr,
+    keep: Keep = lambda equation: False,
+    sites: tuple[Any, ...] = (),
+    *,
+    real: bool = False,
+) -> Program:
     """The program of `closed_jaxpr`; call equations for which `keep` holds stay single steps.
 
-    ``sites`` are the equations around a body, innermost first.
+    ``sites`` are the equations around a body, innermost first. ``real`` puts the meaning of a kernel in its place
+    (`karush.jaxprs.meaning`): for analyses of the real function, not for those of its rounding.
     """
     program = Program()
     program.inputs = tuple(program.new_slot() for _ in closed_jaxpr.jaxpr.invars)
-    program.outputs = tuple(_append(program, closed_jaxpr, program.inputs, keep, sites))
+    program.outputs = tuple(_append(program, closed_jaxpr, program.inputs, _Reading(keep, real), sites))
     return program
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How the calls of a program are read."""
+
+    keep: Keep
+    real: bool
+    stated: bool = False
+    """inside the meaning of a kernel, whose own equations were traced by whoever asked for it"""
+
+
 def _append(
-    program: Program, closed: ClosedJaxpr, inputs: Iterable[int], keep: Keep, sites: tuple[Any, ...]
+    program: Program, closed: ClosedJaxpr, inputs: Iterable[int], reading: _Reading, sites: tuple[Any, ...]
 ) -> list[int]:
     """Append the steps of `closed`, fed from the slots `inputs`; the slots of its outputs.
 
     JAX traces its own functions once and reuses the trace, so lines recorded inside them may be another caller's.
     """
-    own = not (sites and library_file(closed.jaxpr.debug_info))
+    own = not (sites and (reading.stated or library_file(closed.jaxpr.debug_info)))
     slots: dict[Any, int] = dict(zip(closed.jaxpr.invars, inputs, strict=True))
     for variable, constant in zip(closed.jaxpr.constvars, closed.consts, strict=True):
         slots[variable] = _constant(program, constant)
@@ -125,15 +149,37 @@ def _append(
         sources = tuple(map(slot, equation.invars))
         here = (equation, *sites) if own else sites
         inner = called(equation)
-        if inner is not None and not keep(equation):
-            targets = _append(program, inner, sources, keep, here)
+        if inner is not None and not reading.keep(equation):
+            meaning = meant(inner, partial(_known, program, sources)) if reading.real else None
+            within = replace(reading, stated=True) if meaning is not None else reading
+            targets = _append(program, meaning or inner, sources, within, here)
         else:
             targets = [program.new_slot() for _ in equation.outvars]
             name = equation.primitive.name
-            bodies = tuple(inline(body, keep, here) for body in BODIES[name](equation.params)) if name in BODIES else ()
+            held = BODIES[name](equation.params) if name in BODIES else ()
+            bodies = tuple(inline(body, reading.keep, here, real=reading.real) for body in held)
             program.steps.append(Step(name, equation, sources, tuple(targets), here, bodies))
         slots.update(zip(equation.outvars, targets, strict=True))
     return [slot(atom) for atom in closed.jaxpr.outvars]
+
+
+def _known(program: Program, sources: Sequence[int], place: int) -> np.ndarray | None:
+    """The input at `place` of a call if it is an exact constant, such as a mask that lets everything through.
+
+    A float counts only as it is written: what is computed from it would be rounded.
+    """
+    slot = sources[place]
+    if slot in program.constants:
+        value = program.constants[slot]
+        return None if isinstance(value, Tracer) else np.asarray(value)
+    step = next((step for step in reversed(program.steps) if slot in step.outputs), None)
+    if step is None or step.bodies or any(aval.dtype.kind not in "biu" for aval in step.out_avals):
+        return None
+    values = [_known(program, step.inputs, k) for k in range(len(step.inputs))]
+    if any(value is None for value in values):
+        return None
+    with float64(), jax.ensure_compile_time_eval():
+        return np.asarray(bind(step, *values)[step.outputs.index(slot)])
 
 
 def _constant(program: Program, value: Any) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from karush.jaxprs.meaning import means
 from karush.numerics.coefficients import EXPM1_TAIL
 from karush.numerics.door import elementwise
 from karush.numerics.errorfree import horner, tiny
@@ -86,6 +87,7 @@ def tanh(x: Any) -> jax.Array:
     return elementwise(tanh_of, x=x)
 
 
+@means(jnp.expm1)
 @jax.custom_jvp
 def expm1_of(x: jax.Array) -> jax.Array:
     """`expm1` of a float array."""
@@ -186,6 +188,7 @@ def _powm1_by_y(t: jax.Array, ans: jax.Array, x: jax.Array, y: jax.Array) -> jax
 _powm1.defjvps(_powm1_by_x, _powm1_by_y)
 
 
+@means(jax.lax.logistic)
 @jax.custom_jvp
 def sigmoid_of(x: jax.Array) -> jax.Array:
     """`sigmoid` of a float array."""
@@ -201,6 +204,7 @@ def logistic_density(x: jax.Array) -> jax.Array:
 sigmoid_of.defjvps(lambda t, ans, x: t * logistic_density(x))
 
 
+@means(jnp.tanh)
 @jax.custom_jvp
 def tanh_of(x: jax.Array) -> jax.Array:
     """`tanh` of a float array."""

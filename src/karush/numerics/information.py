@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from karush.core.errors import ProblemError
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.coefficients import EXPM1_TAIL
 from karush.numerics.door import Axes, broadcast, elementwise, reals
 from karush.numerics.errorfree import horner, tiny, total
@@ -193,6 +195,7 @@ _xlogy.defjvps(
 )
 
 
+@means(meanings.entropy)
 @jax.custom_jvp
 def _entropy(x: jax.Array) -> jax.Array:
     mask = _everywhere(x)
@@ -224,6 +227,7 @@ def _log_ratio(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(close, w - change, jnp.where(same, 0.0, log_q - jnp.where(same, 0.0, log_p)))
 
 
+@means(meanings.divergence)
 @jax.custom_jvp
 def _kl(a: jax.Array, b: jax.Array) -> jax.Array:
     mask = _everywhere(a)
@@ -244,6 +248,7 @@ def _kl_jvp(primals: Any, tangents: Any) -> Any:
     return value, jnp.sum(by_a * tangents[0] + gain * tangents[1], axis=-1)
 
 
+@means(meanings.binary_cross_entropy)
 @jax.custom_jvp
 def _binary(x: jax.Array, y: jax.Array) -> jax.Array:
     return _product(1.0 - y, softplus_of(x)) + _product(y, softplus_of(-x))
@@ -252,6 +257,7 @@ def _binary(x: jax.Array, y: jax.Array) -> jax.Array:
 _binary.defjvps(lambda t, ans, x, y: t * ((1.0 - y) * sigmoid_of(x) - y * sigmoid_of(-x)), lambda t, ans, x, y: t * -x)
 
 
+@means(meanings.cross_entropy)
 @jax.custom_jvp
 def _cross(x: jax.Array, y: jax.Array) -> jax.Array:
     return -total(_product(y, log_softmax_of(x, _everywhere(x))))

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.coefficients import ATANH_TAIL, LOGCOSH
 from karush.numerics.door import elementwise
 from karush.numerics.errorfree import horner, tiny
@@ -137,6 +139,7 @@ def logcosh(x: Any) -> jax.Array:
     return elementwise(_logcosh, x=x)
 
 
+@means(jnp.log1p)
 @jax.custom_jvp
 def log1p_of(x: jax.Array) -> jax.Array:
     """`log1p` of a float array."""
@@ -199,6 +202,7 @@ def _difference(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(equal, 0.0, a - jnp.where(equal, 0.0, b))
 
 
+@means(jnp.logaddexp)
 @jax.custom_jvp
 def _logaddexp(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.maximum(a, b) + log1p_of(jnp.exp(-jnp.abs(_difference(a, b))))
@@ -225,6 +229,7 @@ _log_sub_exp.defjvps(
 )
 
 
+@means(meanings.softplus)
 @jax.custom_jvp
 def softplus_of(x: jax.Array) -> jax.Array:
     """`softplus` of a float array."""
@@ -234,6 +239,7 @@ def softplus_of(x: jax.Array) -> jax.Array:
 softplus_of.defjvps(lambda t, ans, x: t * sigmoid_of(x))
 
 
+@means(meanings.logcosh)
 @jax.custom_jvp
 def _logcosh(x: jax.Array) -> jax.Array:
     size = jnp.abs(x)

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.coefficients import ERFCX, MILLS
 from karush.numerics.door import elementwise
 from karush.numerics.errorfree import horner, two_product
@@ -46,6 +48,7 @@ def _bell(x: jax.Array) -> jax.Array:
     return jnp.exp(-0.5 * square) * (1.0 - 0.5 * jnp.where(square < 1.0 / jnp.finfo(x.dtype).eps, lost, 0.0))
 
 
+@means(meanings.log_ndtr)
 @jax.custom_jvp
 def _log_ndtr(x: jax.Array) -> jax.Array:
     half = _half_erfcx(x)

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.door import broadcast, elementwise, reals
 from karush.numerics.errorfree import tiny, two_product
 
@@ -43,6 +45,7 @@ def quadratic_roots(a: Any, b: Any, c: Any) -> jax.Array:
     return _roots(*broadcast(arrays, ("a", "b", "c"))).astype(kept)
 
 
+@means(meanings.sqrt1pm1)
 @jax.custom_jvp
 def _sqrt1pm1(x: jax.Array) -> jax.Array:
     finite = x < jnp.inf

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from karush.core.errors import OptionError
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.door import Axes, Axis, reals
 from karush.numerics.errorfree import total, two_sum
 from karush.numerics.exponentials import expm1_of
@@ -149,6 +151,7 @@ def shifted(x: jax.Array, mask: jax.Array) -> Shifted:
     return Shifted(m, z, lost, peak, weights, rest)
 
 
+@means(meanings.softmax)
 @jax.custom_jvp
 def softmax_of(x: jax.Array, mask: jax.Array) -> jax.Array:
     """`softmax` along the last axis of a float array."""
@@ -189,6 +192,7 @@ def _deviation_jvp(primals: Any, tangents: Any) -> Any:
     return d, change - jnp.sum(weights * change, axis=-1, keepdims=True)
 
 
+@means(meanings.log_softmax)
 @jax.custom_jvp
 def log_softmax_of(x: jax.Array, mask: jax.Array) -> jax.Array:
     """`log_softmax` along the last axis of a float array."""
@@ -202,6 +206,7 @@ def _log_softmax_jvp(primals: Any, tangents: Any) -> Any:
     return log_softmax_of(*primals), tangent
 
 
+@means(meanings.logsumexp)
 @jax.custom_jvp
 def logsumexp_of(x: jax.Array, mask: jax.Array) -> jax.Array:
     """`logsumexp` along the last axis of a float array."""
@@ -215,6 +220,7 @@ def _logsumexp_jvp(primals: Any, tangents: Any) -> Any:
     return logsumexp_of(*primals), jnp.sum(softmax_of(*primals) * tangents[0], axis=-1)
 
 
+@means(meanings.weighted)
 @jax.custom_jvp
 def _weighted(x: jax.Array, b: jax.Array, mask: jax.Array) -> jax.Array:
     mask = mask & (b != 0.0)
@@ -254,6 +260,7 @@ def _share_jvp(primals: Any, tangents: Any) -> Any:
     return share, share * (tangents[0] - _change(share, primals[1], tangents)[..., None])
 
 
+@means(meanings.log_mean_exp)
 @jax.custom_jvp
 def _log_mean_exp(x: jax.Array, mask: jax.Array) -> jax.Array:
     s = shifted(x, mask)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from karush.core.errors import OptionError
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.door import Axes, Axis, reals
 from karush.numerics.errorfree import safe_scale, sum_last, total, two_sum
 from karush.numerics.vectors import unit_of
@@ -71,6 +73,7 @@ def standardize(x: Any, axis: Axis = -1, epsilon: float = 0.0, where: Any = None
     return axes.scattered(jnp.sqrt(n) * unit_of(longer)[..., :-1]).astype(kept)
 
 
+@means(meanings.centred)
 @jax.custom_jvp
 def centred(x: jax.Array, mask: jax.Array) -> jax.Array:
     """``x − mean x`` along the last axis, 0 for entries left out."""
@@ -101,6 +104,7 @@ def _freedom(x: jax.Array, mask: jax.Array, ddof: int) -> jax.Array:
     return jnp.where(n > 0.0, n, jnp.nan)
 
 
+@means(meanings.variance)
 @jax.custom_jvp
 def _variance(x: jax.Array, mask: jax.Array, freedom: jax.Array) -> jax.Array:
     d = centred(x, mask)

@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.door import Axes, Axis, broadcast, reals
 from karush.numerics.errorfree import safe_scale, sum_last, total, two_product
 
@@ -51,6 +53,7 @@ def compensated_dot(x: Any, y: Any, axis: Axis = -1, keepdims: bool = False) -> 
     return axes.kept(dot_of(axes.gathered(x), axes.gathered(y)), keepdims).astype(kept)
 
 
+@means(meanings.total)
 @jax.custom_jvp
 def sum_of(x: jax.Array) -> jax.Array:
     """`compensated_sum` along the last axis of a float array."""
@@ -62,6 +65,7 @@ def _sum_jvp(primals: Any, tangents: Any) -> Any:
     return sum_of(*primals), jnp.sum(tangents[0], axis=-1)
 
 
+@means(meanings.dot)
 @jax.custom_jvp
 def dot_of(x: jax.Array, y: jax.Array) -> jax.Array:
     """`compensated_dot` along the last axis of float arrays."""

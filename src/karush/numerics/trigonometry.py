@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.coefficients import SINC
 from karush.numerics.door import elementwise
 from karush.numerics.errorfree import horner
@@ -41,6 +43,7 @@ def sinc(x: Any) -> jax.Array:
     return elementwise(_sinc, x=x)
 
 
+@means(meanings.cosm1)
 @jax.custom_jvp
 def _cosm1(x: jax.Array) -> jax.Array:
     half = jnp.sin(0.5 * x)

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from karush.core.errors import ProblemError
+from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.door import Axes, Axis, broadcast, elementwise, reals
 from karush.numerics.errorfree import safe_scale, sum_last, tiny, total, two_product, two_sum
 from karush.numerics.sums import dot_of
@@ -107,6 +109,7 @@ def squared_distances(x: Any, y: Any = None) -> jax.Array:
     return jnp.sum(jnp.square(x[..., :, None, :] - y[..., None, :, :]), axis=-1).astype(kept)
 
 
+@means(meanings.norm)
 @jax.custom_jvp
 def norm_of(x: jax.Array) -> jax.Array:
     """`norm` along the last axis of a float array."""
@@ -121,6 +124,7 @@ def _norm_jvp(primals: Any, tangents: Any) -> Any:
     return norm_of(x), jnp.sum(unit_of(x) * tangents[0], axis=-1)
 
 
+@means(meanings.unit)
 @jax.custom_jvp
 def unit_of(x: jax.Array) -> jax.Array:
     """`unit_vector` along the last axis of a float array."""
@@ -163,6 +167,7 @@ def _residue(x: jax.Array, y: jax.Array) -> jax.Array:
     return (s + (e - lost - q_low[..., None] * a)) / jnp.where(length == 0.0, 1.0, length)
 
 
+@means(meanings.cosine)
 @jax.custom_jvp
 def _cosine(x: jax.Array, y: jax.Array) -> jax.Array:
     k, _ = safe_scale(jnp.max(jnp.abs(x), axis=-1, initial=0.0))
