@@ -60,9 +60,7 @@ def everywhere(found: Certificate, analysis: Analysis | None) -> Certificate:
     """
     if found.verdict is not Verdict.LOCAL_MINIMUM or analysis is None or not analysis.why_convex:
         return found
-    return replace(
-        found, verdict=Verdict.GLOBAL_MINIMUM, evidence=found.evidence._replace(because=analysis.why_convex)
-    )
+    return replace(found, verdict=Verdict.GLOBAL_MINIMUM, evidence=found.evidence._replace(because=analysis.why_convex))
 
 
 def _constant_curvature(case: Case, analysis: Analysis) -> tuple[float, float]:
