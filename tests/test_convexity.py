@@ -243,3 +243,8 @@ def test_bad_input_is_named():
         karush.convexity(jnp.sum, box, budget=-1)
     with pytest.raises(ProblemError, match=r"give a karush\.Box"):
         karush.convexity(jnp.sum, (0.0, 1.0))
+
+
+def test_convexity_is_read_while_a_solve_is_compiled():
+    banana = karush.Problem(lambda x: 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2, np.array([-2.0, 1.0]))
+    assert karush.prepare(banana).solve(driver="fused").success

@@ -44,7 +44,9 @@ def why_convex(
         return ""
     shapes = [np.shape(p) for p in params]
     any_values = [constant((np.full(shape, -np.inf), np.full(shape, np.inf))) for shape in shapes]
-    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+    standard = jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow")
+    # A compiled solve asks while it is traced; the walk moves elements by JAX itself, on numbers.
+    with jax.ensure_compile_time_eval(), float64(), standard[0], standard[1]:
         (value, rows), _ = walk(closed_jaxpr, *bounds, any_values)
     convex, _ = _bent(value, ())
     up, down = _bent(rows, limits[0].shape)
