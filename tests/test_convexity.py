@@ -246,5 +246,8 @@ def test_bad_input_is_named():
 
 
 def test_convexity_is_read_while_a_solve_is_compiled():
-    banana = karush.Problem(lambda x: 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2, np.array([-2.0, 1.0]))
-    assert karush.prepare(banana).solve(driver="fused").success
+    def banana(x):
+        a, b = jnp.split(x, 2)
+        return jnp.sum(100.0 * (b - a**2) ** 2 + (1.0 - a) ** 2)
+
+    assert karush.prepare(karush.Problem(banana, np.array([-2.0, 1.0]))).solve(driver="fused").success
