@@ -7,7 +7,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 CACHE  := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.cache/jax JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
 DEMO   ?= examples/ieee14.py
 WORKERS ?= 2
-BENCHMARKS := unconstrained newton_cg nist cross_entropy sensitivity lasso sparse_hessian spectrum proofs
+BENCHMARKS := unconstrained newton_cg nist cross_entropy sensitivity lasso sparse_hessian spectrum proofs \
+	accuracy audit sweep numerics twofold convexity smoothness enclose_widths lipschitz soundness mutations throughput
 
 .PHONY: help demo test lint types docs unit printed bench lock clean
 help: ## list the targets
