@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from convexity_grammar import draw
+from flint import arb
+from scipy import special
 
 import karush
 from benchmarks.convexity_cases import convex_cases, other_cases
@@ -251,3 +253,22 @@ def test_convexity_is_read_while_a_solve_is_compiled():
         return jnp.sum(100.0 * (b - a**2) ** 2 + (1.0 - a) ** 2)
 
     assert karush.prepare(karush.Problem(banana, np.array([-2.0, 1.0]))).solve(driver="fused").success
+
+
+@pytest.mark.parametrize(
+    ("f", "exact", "low", "high", "margin"),
+    [
+        (np.exp, arb.exp, -700.0, 700.0, ranges.ELEMENTARY),
+        (np.log, arb.log, 1e-300, 1e9, ranges.ELEMENTARY),
+        (np.sinh, arb.sinh, -700.0, 700.0, ranges.ELEMENTARY),
+        (np.tanh, arb.tanh, -30.0, 30.0, ranges.ELEMENTARY),
+        (special.expit, lambda x: 1 / (1 + (-x).exp()), -700.0, 700.0, ranges.ELEMENTARY),
+        (special.erf, arb.erf, -6.0, 6.0, ranges.ELEMENTARY),
+        (special.erfc, arb.erfc, -5.0, 26.0, ranges.COMPLEMENTARY),
+    ],
+)
+def test_margins_of_ranges_are_twice_what_is_measured(f, exact, low, high, margin):
+    x = np.random.default_rng(0).uniform(low, high, 1000)
+    y = f(x)
+    errors = [abs(float(arb(float(v)) - exact(arb(float(u))))) for u, v in zip(x, y, strict=True)]
+    assert np.max(errors / np.spacing(np.abs(y))) <= 0.5 * margin
