@@ -17,6 +17,7 @@ import numpy as np
 
 import karush
 from benchmarks.convexity_cases import Case, convex_cases, other_cases
+from benchmarks.paths import portable
 
 RESULTS = Path(__file__).parent / "results"
 RANDOM = 10
@@ -112,7 +113,7 @@ def measure(case: Case) -> dict[str, Any]:
         "verdict": found.verdict,
         "label": found.label,
         "how": found.how,
-        "reason": found.reason,
+        "reason": portable(found.reason),
         "modulus": found.modulus,
         "boxes": found.boxes,
         "decided": found.verdict != "undecided",

@@ -14,7 +14,6 @@ tableau, whose own estimate of its error is listed. A perturbed point counts onl
 
 import json
 import math
-import re
 import select
 import subprocess
 import sys
@@ -27,13 +26,12 @@ import numpy as np
 
 from benchmarks import lists
 from benchmarks.checker import Derivatives
+from benchmarks.paths import portable
 from benchmarks.problem import BenchmarkProblem
 
 RESULTS = Path(__file__).parent / "results"
 TIME_LIMIT = 1800.0
 """seconds of one process"""
-FOLDER = re.compile(r"/\S*/site-packages/")
-"""of installed packages, which differs between machines"""
 ASKED = 1e-6
 """relative error"""
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-7, 1e-9, 1e-11, 1e-13)
@@ -155,7 +153,7 @@ def measure(name: str) -> dict:
     except karush.errors.SensitivityError as refusal:
         theirs = pounce_derivative(problem, None)
         row["pounce"] = theirs if isinstance(theirs, str) else "given" if np.isfinite(theirs).all() else "NaN"
-        return row | {"outcome": "refused", "reason": FOLDER.sub("", str(refusal))}
+        return row | {"outcome": "refused", "reason": portable(str(refusal))}
     row["seconds"] = time.perf_counter() - began
     ours = np.concatenate([_matrix(dx), _rows(multipliers, m, n), _matrix(multipliers["bounds"])])
     truth = Truth(problem, result.x_flat, result.y_flat, result.z_flat)

@@ -27,6 +27,7 @@ import numpy as np
 from flint import arb, ctx
 
 from benchmarks.grammar import HIGH, LOW, generate
+from benchmarks.paths import portable
 from benchmarks.soundness_library import library
 from karush.arithmetic.ball import BallProgram, Undecided
 from karush.arithmetic.ball_numbers import around, balls
@@ -38,6 +39,8 @@ from karush.jaxprs.primal import primal
 
 FOLDER = Path(__file__).parent / "results"
 BOXES, THIN = 48, 16
+SHOWN = 90
+"""characters of a refusal that are kept"""
 SAMPLES = 700
 PRECISION = 160
 NEAR = 1e-9
@@ -149,12 +152,12 @@ class Subject:
                 for name, part, shape in zip(PARTS, found, ((), (self.n,), (self.n, self.n)), strict=False):
                     out[name] = tuple(np.asarray(end).reshape((len(lower), *shape)) for end in part[:2])
             except TraceError as error:
-                self.refused.append(str(error)[:90])
+                self.refused.append(portable(str(error))[:SHOWN])
             try:
                 part = self.slopes(lower, upper)
                 out[PARTS[3]] = (np.asarray(part.lo), np.asarray(part.hi))
             except TraceError as error:
-                self.refused.append(str(error)[:90])
+                self.refused.append(portable(str(error))[:SHOWN])
         return out
 
 

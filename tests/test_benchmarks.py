@@ -16,6 +16,7 @@ from benchmarks.checker import Derivatives, Scales, check, residuals
 from benchmarks.goals import GOALS
 from benchmarks.local import examine
 from benchmarks.measures import by_key
+from benchmarks.paths import portable
 from benchmarks.problem import BenchmarkProblem
 
 # not importorskip: importing sif2jax builds all of its problems
@@ -166,3 +167,10 @@ def test_a_run_of_one_problem_writes_a_judged_row(tmp_path):
     assert row["verified"]
     assert row["value"] == pytest.approx(-99.96)
     assert row["cold"] > row["warm"] > 0
+
+
+def test_texts_of_results_name_files_without_the_folders_of_the_machine():
+    assert portable("'mul' at /any/where-else/3.1/cases.py:77 in <lambda>") == "'mul' at cases.py:77 in <lambda>"
+    assert portable("(/a/b/one.py:1, and /c.d/two.py)") == "(one.py:1, and two.py)"
+    for kept in ("x / y.pyx", "a/b.py", "f(x1 / 0.1) and 1/2", "/data/table.json"):
+        assert portable(kept) == kept

@@ -1,6 +1,7 @@
 """The pages tell the truth: every Python block runs, every printed block is what was printed, every name has a page."""
 
 import re
+import subprocess
 
 import pytest
 from pages import PAGES, ROOT, alike, run, runs_python
@@ -82,3 +83,21 @@ def test_the_version_is_the_same_everywhere():
     assert f"version: {version[1]}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert karush.__version__ == version[1]
+
+
+MACHINE = re.compile(rb"/(?:work|tmp|home|Users|root)/\w|site[-]packages")
+"""what an absolute path of some machine looks like"""
+
+
+def test_no_file_of_the_repository_names_a_path_of_the_machine_it_was_written_on():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    assert len(paths) > len(PAGES)
+    wrong = []
+    for path in paths:
+        found = MACHINE.search(path.read_bytes()) if path.is_file() and path.suffix != ".png" else None
+        if found:
+            wrong.append(f"{path.relative_to(ROOT)}: {found[0].decode()}")
+    assert not wrong, f"{wrong}; benchmarks write texts through benchmarks.paths.portable"

@@ -1,15 +1,13 @@
 """karush itself: ``minimize`` for the cold solve, a prepared problem and the fused driver for the warm ones."""
 
-import re
 import statistics
 import time
 
 import karush
+from benchmarks.paths import portable
 from benchmarks.problem import Answer, BenchmarkProblem
 
 PACKAGE = "karush"
-INSTALLED = re.compile(r"/\S*?/site-packages/")
-"""Where packages lie on this machine; no part of a result."""
 REPEATS = 5
 """solves by the Python driver, beside the fused one"""
 
@@ -40,7 +38,7 @@ def stated_by(certificate: karush.Certificate) -> dict:
     """What the certificate says, its scales for the checker to recompute the residuals with."""
     scales = certificate.scales
     numbers = {"x": scales.x.tolist(), "f": float(scales.f), "rows": scales.rows.tolist()}
-    return {"verdict": str(certificate.verdict), "sentence": INSTALLED.sub("", certificate.sentence), "scales": numbers}
+    return {"verdict": str(certificate.verdict), "sentence": portable(certificate.sentence), "scales": numbers}
 
 
 def cold(problem: BenchmarkProblem) -> Answer:
