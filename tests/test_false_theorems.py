@@ -195,3 +195,23 @@ def test_a_while_loop_that_no_derivative_passes_through_is_no_obstacle():
         return (x[0] - 1.0) ** 2 + turns
 
     assert "strict minimum" in karush.prove(karush.Problem(objective, [0.3]), [1.0])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda x: jnp.where(jnp.isfinite(jnp.log(x[0] - 1)), -5.0, 0.0),
+        lambda x: jnp.where(jnp.isnan(jnp.log(x[0] - 1)), -5.0, 0.0),
+        lambda x: jnp.where(jnp.isfinite(jnp.sqrt(-((x[0] - 1) ** 2))), 5.0, 0.0),
+    ],
+)
+def test_a_jump_where_a_number_stops_being_real_is_no_minimum(asked):
+    problem = karush.Problem(lambda x: (x[0] - 1) ** 2 + asked(x), [1.0])
+    assert karush.prove(problem, [1.0]).theorems == ()
+
+
+def test_what_is_no_number_may_be_feasible():
+    """log is NaN below 0, where the row is -1."""
+    row = karush.between(lambda x: jnp.where(jnp.isnan(jnp.log(x[0])), -1.0, 1.0), upper=0.0)
+    problem = karush.Problem(lambda x: x[0], [0.5], bounds=(-1.0, 1.0), constraints=[row])
+    assert "infeasible" not in karush.feasible(problem, time_limit=2.0)

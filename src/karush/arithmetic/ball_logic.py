@@ -40,7 +40,8 @@ def comparison(name: str) -> Rule:
                 raise Undecided(f"a comparison of answers at {step.place} that balls cannot decide")
             return (np.asarray(exact(a, b)).astype(np.int8),)
         if step.inputs[0] == step.inputs[1]:
-            return (np.full(a.shape, YES if name in ("le", "ge", "eq", "le_to") else NO, np.int8),)
+            answer = YES if name in ("le", "ge", "eq", "le_to") else NO
+            return (np.where(_finite(a), answer, UNDECIDED).astype(np.int8),)
         return (np.asarray(asked(a, b)).astype(np.int8),)
 
     return rule
@@ -51,7 +52,9 @@ def smooth_comparison(name: str) -> Rule:
     loose, touching = comparison(name), np.frompyfunc(lambda a, b: bool(a.overlaps(b)), 2, 1)
 
     def rule(step: Step, a: np.ndarray, b: np.ndarray) -> Values:
-        if is_real(a) and step.inputs[0] != step.inputs[1] and np.any(touching(a, b)):
+        if is_real(a) and step.inputs[0] == step.inputs[1]:
+            _require_finite(step, a)
+        elif is_real(a) and np.any(touching(a, b)):
             raise Undecided(f"the two sides of '{name}' at {step.place} meet inside the box")
         return loose(step, a, b)
 
@@ -91,9 +94,26 @@ def by_kind(number: Rule, answer: Rule) -> Rule:
     return lambda step, *operands: (answer if step.in_avals[0].dtype == np.bool_ else number)(step, *operands)
 
 
+def _finite(a: np.ndarray) -> np.ndarray:
+    """Which balls certainly hold real numbers only."""
+    return np.asarray(np.frompyfunc(arb.is_finite, 1, 1)(a)).astype(bool)
+
+
+def _require_finite(step: Step, a: np.ndarray) -> None:
+    """Refuse a question whose answer may jump where its operand leaves the real numbers."""
+    if not _finite(a).all():
+        raise Undecided(f"'{step.primitive}' at {step.place} asks whether a number is finite that may not be")
+
+
 def is_finite(step: Step, a: np.ndarray) -> Values:
-    """Every real number is; what is no real number is refused at the outputs."""
-    return (np.asarray(np.frompyfunc(lambda ball: YES if ball.is_finite() else UNDECIDED, 1, 1)(a)).astype(np.int8),)
+    """Every real number is; of others nothing is known."""
+    return (np.where(_finite(a), YES, UNDECIDED).astype(np.int8),)
+
+
+def smooth_is_finite(step: Step, a: np.ndarray) -> Values:
+    """The same, refused where the operand may leave the real numbers."""
+    _require_finite(step, a)
+    return is_finite(step, a)
 
 
 def select(step: Step, which: np.ndarray, *cases: np.ndarray) -> Values:
@@ -162,6 +182,7 @@ RULES: dict[str, Rule] = {
 
 SMOOTH: dict[str, Rule] = {
     **{name: smooth_comparison(name) for name in COMPARISONS},
+    "is_finite": smooth_is_finite,
     "convert_element_type": smooth_convert,
 }
 """primitive -> rule that refuses kinks and jumps"""
