@@ -63,7 +63,8 @@ def first_radius(x: Any) -> Any:
 def assess(task: Task, before: Progress, trial: Trial, value: Any, gradient: Any, radius: Any) -> Assessment:
     """Compare the fall of f with what was promised; a NaN is no fall."""
     first = before.evaluations == 0
-    slack = ROUNDING * jnp.maximum(jnp.abs(before.value), jnp.abs(value)) / task.f_unit
+    # Of the value before alone: a trial that is larger by orders of magnitude has not fallen, whatever its rounding.
+    slack = ROUNDING * jnp.abs(before.value) / task.f_unit
     fall = (before.value - value) / task.f_unit
     finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
     ratio = jnp.where(finite, (fall + slack) / (trial.promised + slack), -jnp.inf)
