@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import karush
 from karush.core.precision import float64
 from karush.jaxprs.kinks import kinks
 from karush.jaxprs.margins import PROBES, kink_margins
@@ -79,7 +80,7 @@ KINKED = {
     "clip": (lambda x: jnp.clip(x, -1.0, 1.0).sum(), {"max", "min"}),
     "where": (lambda x: jnp.where(x > 0, x, x**2).sum(), {"gt"}),
     "sort": (lambda x: jnp.sort(x)[0], {"sort"}),
-    "median": (lambda x: jnp.median(x), {"sort"}),
+    "median": (lambda x: jnp.median(x), {"sort", "ne"}),
     "maximum of entries": (lambda x: jnp.max(x), {"reduce_max"}),
     "argmax": (lambda x: x[jnp.argmax(x)] ** 2, {"argmax"}),
     "floor": (lambda x: jnp.floor(x).sum(), {"floor"}),
@@ -243,6 +244,27 @@ def test_a_branch_that_is_not_taken_is_infinitely_far():
 
 def test_nan_leaves_no_margin():
     assert margin(lambda x: jnp.sum(jnp.abs(jnp.log(x))), [-1.0, 1.0, 2.0]) == 0.0
+
+
+@pytest.mark.user_style
+@pytest.mark.parametrize("asks", [jnp.isnan, lambda a: ~jnp.isfinite(a), lambda a: ~(a <= a)])
+@pytest.mark.parametrize("edge", [lambda v: jnp.log(v - 1), lambda v: (v - 1) ** 2.5])
+def test_the_margin_is_zero_at_and_beside_the_place_where_a_number_stops_being_finite(asks, edge):
+    def f(x):
+        return (x[0] - 1) ** 2 + jnp.where(asks(edge(x[0])), -5.0, 0.0)
+
+    for aside in (0.0, 1e-12, 1e-7):
+        assert margin(f, [1.0 + aside]) == 0.0
+        assert not karush.certify(karush.Problem(f, [1.0]), [1.0 + aside]).success
+    assert margin(f, [1.01]) > 0.001
+
+
+@pytest.mark.user_style
+def test_missing_data_are_no_kink():
+    data = np.array([0.0, np.nan, 2.0])
+    problem = karush.Problem(lambda x: jnp.nansum((data - x[0]) ** 2), [0.5])
+    assert margin(problem.objective, [1.0]) == np.inf
+    assert karush.certify(problem, [1.0]).success
 
 
 def test_parameters_are_no_variables():

@@ -30,6 +30,7 @@ from karush.arithmetic.interval_numbers import (
     each,
     enter,
     is_new,
+    joined,
     lift,
 )
 from karush.core.errors import PrecisionError, TraceError
@@ -243,7 +244,7 @@ class IntervalProgram:
         """
         require_double()
         outputs = interpret(self.program, boxes, RULES, lift=lift)
-        return [real(value) for value in outputs]
+        return [joined(real(value)) for value in outputs]
 
 
 def real(value: Any) -> Interval:

@@ -35,6 +35,7 @@ FLUSHED = 4.0 * LEAST_NORMAL
 remains after the margin must be normal itself"""
 ROUNDED = 0.5 * (1.0 + 2.0**-40)
 """margin of results rounded correctly: a hair above half an ulp"""
+LARGEST = float(np.finfo(np.float64).max)
 BEYOND_EXACT = 2.0**53
 """integers from here on may not be doubles"""
 
@@ -110,6 +111,34 @@ def each(function: Callable[..., Any], *parts: Interval) -> Interval:
     if all(part.exact for part in parts):
         return Interval(lo, lo, ok)
     return Interval(lo, function(*[part.hi for part in parts]), ok)
+
+
+def joined(a: Interval) -> Interval:
+    """The same interval, both ends and the flag computed by one loop.
+
+    XLA on the CPU compiles one loop per result, and repeats in each what they share: two ends and a flag cost up to ten
+    times the work of one [the measurement is in docs/intervals.md]. So the ends travel as one complex number through a
+    division, which XLA does not repeat: by 1, which is exact, but which XLA cannot know. Infinite ends travel as the
+    largest doubles; ends in the wrong order say that the function is not defined; of a single point it becomes the
+    whole line.
+    """
+    if a.exact:
+        return a
+    lo, hi = jnp.broadcast_arrays(jnp.clip(a.lo, -LARGEST, LARGEST), jnp.clip(a.hi, -LARGEST, LARGEST))
+    if a.ok is not None:
+        wide = lo < hi
+        lo, hi = (
+            jnp.where(a.ok, lo, jnp.where(wide, hi, LARGEST)),
+            jnp.where(a.ok, hi, jnp.where(wide, lo, -LARGEST)),
+        )
+    # Not 1 only where lo was +inf; there the division by 1/2 leaves infinite ends, or moves them outward.
+    unit = jnp.where(jnp.broadcast_to(a.lo, jnp.shape(lo)) > LARGEST, 0.5, 1.0)
+    pair = lax.complex(lo, hi) / lax.complex(unit, jnp.zeros_like(unit))
+    lo, hi, ok = jnp.real(pair), jnp.imag(pair), None
+    if a.ok is not None:
+        ok = lo <= hi
+        lo, hi = jnp.minimum(lo, hi), jnp.maximum(lo, hi)
+    return Interval(jnp.where(lo > -LARGEST, lo, -jnp.inf), jnp.where(hi < LARGEST, hi, jnp.inf), ok)
 
 
 def hull(a: Interval, b: Interval) -> Interval:
@@ -199,6 +228,7 @@ __all__ = [
     "enter",
     "hull",
     "is_new",
+    "joined",
     "lift",
     "two_above",
     "two_below",

@@ -6,6 +6,7 @@ For a switching function phi(x) (``switches.py``) the margin of a kink is
 
 to first order the relative change of x that reaches the switching surface. It does not change when x or phi are
 rescaled. It is 0 on the surface, infinite where phi is a constant other than 0, and 0 where NaN leaves it unknown.
+Where a number stops being finite no phi tells in time: there the points at `REACH` are asked as well.
 
 The gradient is exact in up to ``PROBES`` variables. Beyond, its norm is estimated by as many random directions: with
 k probes the estimate is r times too small with a probability of about r^-k.
@@ -21,13 +22,15 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr
 
 from karush.jaxprs.kinks import Plan, plan_of
-from karush.jaxprs.switches import FROZEN
+from karush.jaxprs.switches import FINITE, FROZEN
 from karush.jaxprs.walk import Step, bind
 
 PROBES = 8
 """directions in which switching functions are differentiated"""
 SEED = 20131
 """of the random directions, so that a margin is the same in every run"""
+REACH = 2.0**-19
+"""relative change of x after which it is asked again what is finite; another answer than at x, and the kink is met"""
 SHIFT = 0.5
 """by how much the value of a ``stop_gradient`` is moved to see whether it cancels"""
 SHIFT_RELATIVE = 2.0**-10
@@ -44,7 +47,7 @@ def kink_margins(closed_jaxpr: ClosedJaxpr) -> Margins:
     ``scale`` (n,) holds typical sizes of the variables; default ``max(|x|, 1)``. All is computed in the dtype of x.
     """
     plan = plan_of(closed_jaxpr)
-    frozen = np.array([switch is FROZEN for _, switch in plan.found()], dtype=bool)
+    frozen, doubted = (np.array([one is switch for _, one in plan.found()], dtype=bool) for switch in (FROZEN, FINITE))
 
     def margins(x: jax.Array, *params: Any, scale: jax.Array | None = None) -> jax.Array:
         if frozen.size == 0:
@@ -60,6 +63,11 @@ def kink_margins(closed_jaxpr: ClosedJaxpr) -> Margins:
         )
         distances = [_distance(value, rate) for value, rate in zip(values, rates, strict=True)]
         found = jnp.stack(distances) if distances else jnp.zeros(0, x.dtype)
+        if doubted.any():
+            aside = REACH * jnp.concatenate([directions, -directions])
+            around = jax.vmap(lambda d: phi(x + d)[1])(aside)
+            met = jnp.stack([jnp.any(near != value) for near, value in zip(around, values, strict=True)])
+            found = jnp.where(doubted & met, 0.0, found)
         if frozen.any():
             shifted, _ = _run(plan, (x, *params), SHIFT)
             cancels = _all_close(outputs, shifted, slopes)

@@ -2,7 +2,8 @@
 
 ``|a|`` switches where ``phi = a`` is zero, ``max(a, b)`` where ``phi = a - b`` is, ``floor(a)`` where a is an integer.
 Operations that are smooth wherever their value is finite (``exp``, ``/``, ``log``, ...) are not in the table: beyond
-their domain the value itself is infinite or NaN. ``sqrt`` and its like are: at 0 the value is finite, the slope is not.
+their domain the value itself is infinite or NaN, and who asks for that (``isnan``, ``isfinite``) switches there.
+``sqrt`` and its like are in the table: at 0 the value is finite, the slope is not.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,6 +40,11 @@ def _argument(step: Step, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
 
 def _difference(step: Step, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
     return inputs[0] - inputs[1]
+
+
+def _finite(step: Step, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+    """Of either sign, never 0: where the sign changes, and how far away that is, is not known."""
+    return jnp.where(jnp.isfinite(inputs[0]), jnp.inf, -jnp.inf)
 
 
 def _integer(step: Step, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
@@ -115,6 +121,7 @@ def _value(step: Step, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
 
 
 COMPARISON = Switch("the two sides of a comparison are equal", _difference)
+FINITE = Switch("its argument stops or starts being finite", _finite)
 TIE = Switch("the best two values are equal", _gap_to_second)
 ZERO = Switch("its argument is 0", _argument)
 INTEGER = Switch("its argument is an integer", _integer)
@@ -129,6 +136,7 @@ SWITCHES: dict[str, Switch] = {
     **dict.fromkeys(("abs", "sign"), ZERO),
     **dict.fromkeys(("max", "min"), Switch("its two arguments are equal", _difference)),
     **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne", "lt_to", "le_to", "eq_to"), COMPARISON),
+    "is_finite": FINITE,
     **dict.fromkeys(("floor", "ceil"), INTEGER),
     "round": Switch("its argument lies halfway between two integers", _half_integer),
     "convert_element_type": INTEGER,
@@ -186,7 +194,7 @@ def switch_of(step: Step, moves: Sequence[bool]) -> Switch | None:
     if switch is None:
         return None
     if switch is COMPARISON and step.inputs[0] == step.inputs[1]:
-        return None  # a != a asks for NaN
+        return FINITE  # a != a asks for NaN
     if step.primitive == "convert_element_type" and not np.issubdtype(step.out_avals[0].dtype, np.integer):
         return ZERO if step.out_avals[0].dtype == np.bool_ else None
     if step.primitive == "pow" and _smooth_power(step, moves):
