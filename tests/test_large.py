@@ -10,7 +10,7 @@ import pytest
 
 import karush
 from karush.certificates import judge
-from karush.certificates.large import _loss_by_products
+from karush.certificates.near_large import loss_by_products
 from karush.certificates.spectrum import Spectrum, spectrum
 from karush.core.precision import float64
 from karush.derivatives import band, large
@@ -127,7 +127,7 @@ def test_many_variables_take_no_memory_of_order_n_squared(monkeypatch):
 
     def bowl(x):
         weights = 1.0 + jnp.cos(jnp.arange(x.size)) ** 2
-        return jnp.sum(weights * (x - 1.0) ** 2) + jnp.sum((x[1:] - x[:-1]) ** 4) + jnp.mean(x - 1.0) ** 2
+        return jnp.sum(weights * (x - 1.0) ** 2) + jnp.sum((x[1:] - x[:-1]) ** 4) + jnp.mean(jnp.sin(x - 1.0)) ** 2
 
     tracemalloc.start()
     result = karush.minimize(bowl, np.zeros(MANY))
@@ -195,8 +195,44 @@ def test_the_change_of_a_hessian_is_bounded_by_few_products():
     norm = 6.0 * N * 1e-8
     for least, enough in ((norm * 1e9, True), (norm * 3.0, None), (norm, False)):
         found = Spectrum(least, least, 0.0, np.zeros(N), "")
-        loss = _loss_by_products(here, there, found, free)
+        loss = loss_by_products(here, there, found, free)
         assert loss >= norm / least * 0.5
         assert enough is None or (loss <= 0.5) == enough
     nan = evaluator(x * np.nan, np.zeros(0)).hessian
-    assert _loss_by_products(here, nan, found, free) == np.inf
+    assert loss_by_products(here, nan, found, free) == np.inf
+
+
+def ridge(x, weight):
+    return jnp.sum(jnp.logaddexp(0.0, x - 1.0)) + 0.5 * weight * jnp.vdot(x, x)
+
+
+def test_a_floor_of_the_curvature_proves_a_global_minimum_without_a_product_and_follows_the_parameters():
+    prepared = karush.prepare(karush.Problem(ridge, np.zeros(2000), params=0.25))
+    result = prepared.solve()
+    assert result.certificate.verdict is karush.Verdict.GLOBAL_MINIMUM
+    entry = next(entry for entry in result.certificate.entries if entry.name == "least curvature")
+    assert "rules of convex analysis" in entry.note
+    s = 1.0 / (1.0 + np.exp(1.0 - result.x_flat))
+    exact = 0.25 + s * (1.0 - s)
+    scales = prepared.parts.scales
+    assert 0.0 < entry.value <= float(np.min(exact * scales.x**2)) / scales.f
+    beside = prepared.certify(result.x_flat + 1e-3)
+    assert beside.verdict is karush.Verdict.NOT_STATIONARY
+    # Without the ridge the function falls for ever, and its slope is small far out.
+    flat = prepared.solve(params=0.0, x0=np.full(2000, -60.0))
+    assert prepared.parts.analysis.least_curvature == 0.0
+    assert flat.certificate.verdict is not karush.Verdict.GLOBAL_MINIMUM
+
+
+def test_a_floor_of_the_curvature_counts_the_push_of_the_bounds():
+    lower = np.where(np.arange(2000) % 2, 0.5, -np.inf)
+    prepared = karush.prepare(karush.Problem(ridge, np.zeros(2000), bounds=(lower, None), params=0.25))
+    result = prepared.solve()
+    assert result.certificate.verdict is karush.Verdict.GLOBAL_MINIMUM
+    assert "rules" in next(entry.note for entry in result.certificate.entries if entry.name == "least curvature")
+    assert np.all(result.x_flat[1::2] == 0.5)
+    turned = prepared.parts.judged(result.x_flat, None, -result.z_flat, 1e-8)
+    assert turned.notes
+    assert turned.verdict is karush.Verdict.GLOBAL_MINIMUM
+    inside = prepared.parts.judged(np.where(np.isfinite(lower), 0.6, result.x_flat), None, result.z_flat, 1e-8)
+    assert not inside.success

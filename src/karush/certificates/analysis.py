@@ -32,11 +32,18 @@ class Analysis:
     param_leaves: list[Any]
     convexity: Callable[[], str] | None = None
     """why the problem is convex whatever its parameters, in words, empty where that is not known; asked for once"""
+    floor: Callable[[], float] | None = None
+    """m of `karush.bounds.convexity_problem.least_curvature` for these parameters, 0 where none is known"""
 
     @property
     def why_convex(self) -> str:
         """The answer of `convexity`."""
         return "" if self.convexity is None else self.convexity()
+
+    @property
+    def least_curvature(self) -> float:
+        """The answer of `floor`."""
+        return 0.0 if self.floor is None else self.floor()
 
     @cached_property
     def degree(self) -> int:

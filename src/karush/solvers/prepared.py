@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from karush.bounds.convexity_problem import why_convex
+from karush.bounds.convexity_problem import least_curvature, why_convex
 from karush.certificates import Certificate, Scales, judge, typical_scales
 from karush.certificates.analysis import Analysis, analyse
 from karush.certificates.compiled import conditions
@@ -86,6 +86,11 @@ def _convexity(flat: FlatProblem) -> Callable[[], str]:
     return cache(lambda: why_convex(flat.closed_jaxpr, flat.param_leaves, bounds, limits))
 
 
+def _floor(flat: FlatProblem) -> Callable[[], float]:
+    """`least_curvature` of the objective, found when it is first asked for; 0 where it is not known."""
+    return cache(lambda: least_curvature(flat.closed_jaxpr, flat.param_leaves, (flat.lower, flat.upper)) or 0.0)
+
+
 @dataclass(eq=False)
 class Prepared:
     """A flat problem with everything that its solves share."""
@@ -110,7 +115,8 @@ class Prepared:
         """Trace and compile the problem's functions."""
         flat = flatten(problem)
         evaluator = evaluator_of(flat.closed_jaxpr, flat.param_leaves, flat.m)
-        analysis = replace(analyse(flat.closed_jaxpr, flat.param_leaves), convexity=_convexity(flat))
+        analysis = analyse(flat.closed_jaxpr, flat.param_leaves)
+        analysis = replace(analysis, convexity=_convexity(flat), floor=_floor(flat))
         rows = layout(flat.n, flat.row_lower == flat.row_upper)
         scales, units = _sized(flat, evaluator)
         return cls(problem, flat, evaluator, analysis, rows, scales, units)
@@ -125,7 +131,7 @@ class Prepared:
         self.tried = None
         leaves = self.flat.param_leaves
         self.evaluator.set_params(leaves)
-        self.analysis = replace(self.analysis, param_leaves=leaves)
+        self.analysis = replace(self.analysis, param_leaves=leaves, floor=_floor(self.flat))
         scales, units = _sized(self.flat, self.evaluator)
         if not _alike(self.scales, scales):
             self.scales, self.units, self.fused = scales, units, None
