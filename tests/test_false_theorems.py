@@ -72,7 +72,20 @@ def test_at_a_vertex_no_radius_of_uniqueness_is_claimed():
     [
         ("claims", ALONE, {"lower": [-9.0, -9.0], "upper": [9.0, 9.0]}),
         ("claims", "theorems", None),
+        ("claims", "theorems", []),
+        ("claims", "x", {"lower": ["low", 0.0], "upper": [{}, 0.0]}),
+        ("claims", "value", {"lower": [[0.0], 0.0], "upper": [10**400]}),
         ("statement", "fingerprint", None),
+        ("statement", "maximize", True),
+        ("statement", "variables", ["profit", "loss"]),
+        ("statement", "about", "any function"),
+        ("statement", "precision", 10**9),
+        ("statement", "author", "nobody"),
+        ("witness", "middle", [1, None]),
+        ("witness", "rows", [["first", 1]]),
+        ("witness", "bounds", [[[], 1]]),
+        ("witness", "radius", [float("nan"), 1.0]),
+        ("witness", "weights", 1.0),
     ],
 )
 def test_a_claim_that_was_not_computed_is_refused_though_its_digest_fits(part, key, value):
@@ -82,6 +95,16 @@ def test_a_claim_that_was_not_computed_is_refused_though_its_digest_fits(part, k
     document["digest"][part] = digest(document[part])
     with pytest.raises(FileError):
         recheck(flatten(problem), document, "proof.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "1" * 5000, '{"schema": "karush-proof/2", "digest": 3, "claims": {}}', "{"]
+)
+def test_a_file_that_is_no_proof_is_refused(tmp_path, text):
+    path = tmp_path / "proof.json"
+    path.write_text(text)
+    with pytest.raises(FileError, match=r"proof\.json"):
+        read_proof(path)
 
 
 def test_the_fingerprint_sees_arrays_captured_inside_jit():

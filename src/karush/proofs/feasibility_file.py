@@ -17,8 +17,7 @@ from karush.proofs.feasibility import (
     verify_point,
 )
 from karush.proofs.functions import Functions
-from karush.proofs.proof_file import SCHEMA, digest, statement
-from karush.proofs.system import Limit
+from karush.proofs.proof_file import SCHEMA, digest, limit, statement
 
 KIND = "feasibility of a box"
 
@@ -69,7 +68,7 @@ def read_feasibility(given: dict[str, Any]) -> Covering | NearPoint:
     lower, upper = (np.array(given[key], dtype=float) for key in ("lower", "upper"))
     if "nodes" in given:
         return Covering(lower, upper, tuple(_node(node) for node in given["nodes"]))
-    held = tuple(Limit(int(at), int(side)) for at, side in given["held"])
+    held = tuple(limit(*pair) for pair in given["held"])
     directions = np.array(given["directions"], dtype=float).reshape(lower.size, len(held))
     return NearPoint(lower, upper, np.array(given["middle"], dtype=float), held, directions, float(given["radius"]))
 

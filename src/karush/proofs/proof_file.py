@@ -79,13 +79,22 @@ def witness_document(witness: Witness) -> dict[str, Any]:
 
 
 def read_witness(given: dict[str, Any]) -> Witness:
-    """The witness of `witness_document`."""
-    sets = [tuple(Limit(*pair) for pair in given[key]) for key in ("rows", "bounds", "dropped")]
+    """The witness of `witness_document`; what is no witness is a KeyError, TypeError, ValueError or OverflowError."""
+    sets = [tuple(limit(*pair) for pair in given[key]) for key in ("rows", "bounds", "dropped")]
     middle = np.empty(len(given["middle"]), dtype=object)
     middle[:] = [_exact_number(text) for text in given["middle"]]
-    weights = None if given["weights"] is None else np.array(given["weights"], dtype=float)
     radius, wide = (np.array(given[key], dtype=float) for key in ("radius", "wide"))
+    weights = None if given["weights"] is None else np.array(given["weights"], dtype=float)
+    if not all(part.ndim == 1 for part in (radius, wide, wide if weights is None else weights)):
+        raise ValueError("a radius or weight is no number")
     return Witness(ActiveSet(*sets), middle, radius, wide, weights, bool(given["exact"]))
+
+
+def limit(at: Any, side: Any) -> Limit:
+    """A limit whose parts are read from a file."""
+    if not all(isinstance(part, int) and not isinstance(part, bool) for part in (at, side)):
+        raise TypeError(f"a limit is {at!r:.20}, {side!r:.20}, not two integers")
+    return Limit(at, side)
 
 
 def _exact_text(ball: arb) -> str:
@@ -93,8 +102,8 @@ def _exact_text(ball: arb) -> str:
     return f"{int(mantissa):x}p{int(exponent)}"
 
 
-def _exact_number(text: str) -> arb:
-    mantissa, exponent = text.split("p")
+def _exact_number(text: Any) -> arb:
+    mantissa, exponent = str(text).split("p")
     return arb((fmpz(int(mantissa, 16)), fmpz(int(exponent))))
 
 
@@ -114,4 +123,4 @@ def write(given: dict[str, Any], path: Path) -> None:
         raise FileError(f"the proof file {path} cannot be written: {error.strerror}; give another path") from error
 
 
-__all__ = ["ALONE", "SCHEMA", "claims", "document", "read_witness", "statement", "witness_document", "write"]
+__all__ = ["ALONE", "SCHEMA", "claims", "document", "limit", "read_witness", "statement", "witness_document", "write"]
