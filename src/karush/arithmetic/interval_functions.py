@@ -30,6 +30,8 @@ from karush.arithmetic.interval_points import FUNCTIONS, LARGEST_ERFC, LEAST_EXP
 from karush.arithmetic.interval_waves import tan, wave
 
 Function = Callable[[Interval], Interval]
+LARGEST_EXPONENT = 709.0
+"""exponent whose exponential is finite: lower ends of larger ones have at least this one's"""
 
 
 def power(a: Interval, b: Interval) -> Interval:
@@ -45,9 +47,18 @@ def power(a: Interval, b: Interval) -> Interval:
 
 
 def _increasing(
-    name: str, *, lowest: float = -math.inf, highest: float = math.inf, odd: bool = False, domain: Any = None
+    name: str,
+    *,
+    lowest: float = -math.inf,
+    highest: float = math.inf,
+    odd: bool = False,
+    domain: Any = None,
+    held: float = math.inf,
 ) -> Function:
-    """Rule of an increasing function with values in [lowest, highest]; `domain` is where it is defined."""
+    """Rule of an increasing function with values in [lowest, highest]; `domain` is where it is defined.
+
+    Of lower ends above `held` the value at `held` is taken: beyond, it may overflow, and nothing would be known.
+    """
     point, margin = FUNCTIONS[name], MARGINS[name]
 
     def rule(a: Interval) -> Interval:
@@ -56,7 +67,7 @@ def _increasing(
             inside = Interval(jnp.clip(a.lo, *domain), jnp.clip(a.hi, *domain))
             # Written so that an end that is no number is not inside.
             ok = both(a.ok, (a.lo >= domain[0]) & (a.hi <= domain[1]))
-        lo, hi = down(point(inside.lo), margin), up(point(inside.hi), margin)
+        lo, hi = down(point(jnp.minimum(inside.lo, held)), margin), up(point(inside.hi), margin)
         lo, hi = jnp.clip(lo, lowest, highest), jnp.clip(hi, lowest, highest)
         if odd:
             lo, hi = keep_sign(lo, hi, inside.lo >= 0.0, inside.hi <= 0.0)
@@ -67,7 +78,7 @@ def _increasing(
 
 def exp(a: Interval) -> Interval:
     """``e^a``."""
-    lo = jnp.maximum(down(FUNCTIONS["exp"](a.lo), MARGINS["exp"]), 0.0)
+    lo = jnp.maximum(down(FUNCTIONS["exp"](jnp.minimum(a.lo, LARGEST_EXPONENT)), MARGINS["exp"]), 0.0)
     hi = up(FUNCTIONS["exp"](jnp.maximum(a.hi, LEAST_EXPONENT)), MARGINS["exp"])
     return Interval(jnp.where(a.lo < LEAST_EXPONENT, 0.0, lo), hi, a.ok)
 
@@ -152,7 +163,7 @@ UNARY: dict[str, Function] = {
     "cbrt": _increasing("cbrt", odd=True),
     "exp": exp,
     "exp2": exp2,
-    "expm1": _increasing("expm1", lowest=-1.0, odd=True),
+    "expm1": _increasing("expm1", lowest=-1.0, odd=True, held=LARGEST_EXPONENT),
     "log": log,
     "log1p": log1p,
     "sin": wave("sin", 0.25),

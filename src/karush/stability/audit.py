@@ -18,7 +18,8 @@ import numpy as np
 from karush.core.errors import OptionError, TraceError
 from karush.stability.audit_kinds import classified, rewritten
 from karush.stability.audit_measure import Damage, Screen, confirm, digits
-from karush.stability.audit_points import COUNT, first_round, near_the_worst
+from karush.stability.audit_pieces import Pieces
+from karush.stability.audit_points import COUNT, chosen, first_round, near_the_worst, within
 from karush.stability.audit_safe import proved_safe
 from karush.stability.audit_truth import Exact
 from karush.stability.blame import Instrumented
@@ -32,6 +33,8 @@ ROUNDS = 4
 """rounds of search near the worst points, after the first"""
 CONFIRMED = 24
 """worst points whose exact values are computed"""
+STUMBLED = 4
+"""ends of pieces, the first ones, at which a proof may have stumbled, whose exact values are computed"""
 SPOT_CHECKS = 96
 """points of every rule whose exact values are computed, whatever the screen says"""
 SPOT_CHECKS_ALONE = 384
@@ -118,7 +121,12 @@ class Search:
         if damages:
             reason = "damage was seen by the exact values, but not when the function was compiled on its own"
             return Part(name, AuditVerdict.UNKNOWN, (), reason, self.accuracy)
-        safe, reason = proved_safe(self.straight, self.lower, self.upper, self.effort, self.sound_at, self.moving())
+        safe, reason, unsettled = proved_safe(
+            self.straight, self.screen, self.lower, self.upper, self.effort, self.sound_at, self.moving()
+        )
+        findings = self.findings(self.damages_within(unsettled)) if unsettled is not None else ()
+        if findings:
+            return Part(name, AuditVerdict.UNSAFE, findings, _counted(findings), self.accuracy)
         return Part(name, AuditVerdict.SAFE if safe else AuditVerdict.UNKNOWN, (), reason, self.accuracy)
 
     def damages(self) -> list[Damage]:
@@ -181,6 +189,16 @@ class Search:
         computed = self.screen.computed(np.repeat(x[None], COUNT, axis=0))[0]
         truth = self.truth(x, computed)
         return truth is not None and not confirm(self.exact, x, computed, truth)
+
+    def damages_within(self, pieces: Pieces) -> list[Damage]:
+        """Damaged outputs on pieces where the proof has failed."""
+        points = within(pieces, self.lower, self.upper, self.rng)
+        computed = self.screen.computed(points)
+        scores = np.nanmax(np.nan_to_num(self.screen.scores(points, computed, self.rng), nan=-1.0), axis=1)
+        self.count += len(points)
+        rows = np.unique(np.append(chosen(points, computed, scores, CONFIRMED), np.arange(STUMBLED)))
+        found = self.confirmed(points, computed, rows)
+        return sorted(found, key=lambda damage: (damage.finite, -damage.bits))
 
     def truth(self, x: np.ndarray, v: np.ndarray) -> Any:
         """Exact outputs at x; where the program is undefined and the computed output is no number, limits."""
@@ -250,28 +268,6 @@ class Search:
     def _as_truth(self, damage: Damage) -> Any:
         values = self.truth(damage.x, np.full(1, np.nan))
         return values
-
-
-def chosen(x: np.ndarray, v: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
-    """Indices of points to confirm: the worst of every sort (NaN, infinite, zero, other), by turns."""
-    first = v.reshape(len(v), -1)
-    sort = np.where(
-        np.isnan(first).any(axis=1),
-        0,
-        np.where(np.isinf(first).any(axis=1), 1, np.where((first == 0).any(axis=1), 2, 3)),
-    )
-    queues = []
-    for which in range(4):
-        rows = np.flatnonzero((sort == which) & (score > 0.0))
-        rows = rows[np.argsort(-score[rows], kind="stable")]
-        if rows.size:
-            # The worst, and a few spread over the rest.
-            queues.append(np.unique(np.concatenate([rows[: count // 3], rows[:: max(1, rows.size // (count // 3))]])))
-    out: list[int] = []
-    for queue in queues:
-        ordered = queue[np.argsort(-score[queue], kind="stable")]
-        out += ordered[: count // 2].tolist()
-    return np.array(out[: 2 * count], dtype=int)
 
 
 def spread(damages: list[Damage], count: int) -> list[Damage]:

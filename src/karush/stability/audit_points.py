@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from karush.jaxprs.walk import Program
+from karush.stability.audit_pieces import Pieces
 from karush.stability.points import draw
 
 COUNT = 4096
@@ -94,6 +95,40 @@ def near_the_worst(
     return inside(np.where(which == 0, moved, np.where(which == 1, shifted, swapped)), lower, upper)
 
 
+def chosen(x: np.ndarray, v: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
+    """Indices of points to confirm: the worst of every sort (NaN, infinite, zero, other), by turns."""
+    first = v.reshape(len(v), -1)
+    sort = np.where(
+        np.isnan(first).any(axis=1),
+        0,
+        np.where(np.isinf(first).any(axis=1), 1, np.where((first == 0).any(axis=1), 2, 3)),
+    )
+    queues = []
+    for which in range(4):
+        rows = np.flatnonzero((sort == which) & (score > 0.0))
+        rows = rows[np.argsort(-score[rows], kind="stable")]
+        if rows.size:
+            # The worst, and a few spread over the rest.
+            queues.append(np.unique(np.concatenate([rows[: count // 3], rows[:: max(1, rows.size // (count // 3))]])))
+    out: list[int] = []
+    for queue in queues:
+        ordered = queue[np.argsort(-score[queue], kind="stable")]
+        out += ordered[: count // 2].tolist()
+    return np.array(out[: 2 * count], dtype=int)
+
+
+def within(pieces: Pieces, lower: np.ndarray, upper: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Points (COUNT, n) of pieces: the ends of the first ones, then by bit pattern."""
+    dtype = lower.dtype
+    ends = np.concatenate([pieces.lo, pieces.hi])[: COUNT // 4].astype(dtype)
+    rows = rng.integers(len(pieces.lo), size=COUNT - len(ends))
+    return inside(
+        np.concatenate([ends, draw(pieces.lo[rows], pieces.hi[rows], (len(rows), lower.size), dtype, rng)]),
+        lower,
+        upper,
+    )
+
+
 def inside(points: Any, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """The nearest points of the box, in its dtype, without subnormal numbers: XLA takes them for 0."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -101,4 +136,4 @@ def inside(points: Any, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     return np.where(np.abs(kept) < np.finfo(lower.dtype).tiny, np.clip(np.zeros_like(kept), lower, upper), kept)
 
 
-__all__ = ["COUNT", "constants_of", "first_round", "near_the_worst"]
+__all__ = ["COUNT", "chosen", "constants_of", "first_round", "near_the_worst", "within"]

@@ -46,6 +46,9 @@ class Value(NamedTuple):
     """whether the computed number is certainly not negative"""
     fine: Any = True
     """whether the computation goes well: nothing overflows, no computed operand leaves its domain"""
+    over: Any = False
+    """whether the computed number may be infinite, of the exact one's sign, where the exact one is about as large as
+    the largest float; elsewhere the bounds hold"""
     same: Any = True
     """of an answer: whether the computed one is the exact one, even where the interval cannot tell which"""
 
@@ -101,6 +104,26 @@ SLACK = 4.0
 """a relative bound is worth this factor at the largest member of a wide interval: it is better at all small ones"""
 
 
+def overflowing(form: Format, e: Interval, r: Any, t: Any) -> Any:
+    """Where a result may overflow, of a known sign and a known size, so that an infinity can stand for it."""
+    return ((e.lo > 0.0) | (e.hi < 0.0)) & (r < MEANT) & (t <= MEANT * form.largest)
+
+
+def bears(name: str, operands: Values) -> list[Any]:
+    """Where an operand that may be infinite gives what its exact value gives, or an infinity again (`Value.over`)."""
+    if name in ("neg", "abs", "exp", "select_n"):
+        return [True] * len(operands)
+    if name == "div":
+        return [False, True]
+    if name in ("add", "add_any"):
+        a, b = (v.exact for v in operands)
+        agree = ((a.lo >= 0.0) & (b.lo >= 0.0)) | ((a.hi <= 0.0) & (b.hi <= 0.0))
+        return [agree & ~jnp.asarray(other.over) for other in reversed(operands)]
+    if name == "mul":
+        return [(least(widened(other)) >= 1.0) & ~jnp.asarray(other.over) for other in reversed(operands)]
+    return [False] * len(operands)
+
+
 def add(form: Format, a: Value, b: Value, e: Interval, sign: float = 1.0) -> Bounds:
     """Sum or difference."""
     loose = own(form, 1.0, jnp.zeros_like(e.lo), error(a) + error(b), e)
@@ -108,6 +131,12 @@ def add(form: Format, a: Value, b: Value, e: Interval, sign: float = 1.0) -> Bou
     agree = ((a.exact.lo >= 0.0) & (other_lo >= 0.0)) | ((a.exact.hi <= 0.0) & (other_hi <= 0.0))
     tight = own(form, 1.0, jnp.where(agree, jnp.maximum(a.r, b.r), jnp.inf), a.t + b.t, e)
     return better(e, tight, loose)
+
+
+def power_of_two(size: Any) -> Any:
+    """The power of two at or below a number >= 0."""
+    bits = lax.bitcast_convert_type(jnp.asarray(size, jnp.float64), jnp.uint64)
+    return lax.bitcast_convert_type(bits & jnp.asarray(0x7FF0_0000_0000_0000, jnp.uint64), jnp.float64)
 
 
 def is_power_of_two(e: Interval) -> Any:
@@ -129,15 +158,21 @@ DIVISION = 3.0
 
 
 def div(form: Format, a: Value, b: Value, e: Interval) -> tuple[Bounds, Any]:
-    """Quotient, and where it is defined: b is no 0, and 1/b is not flushed."""
+    """Quotient, and where it is defined: b is no 0, and 1/b does not overflow.
+
+    Where 1/b may be flushed to 0, or b has overflowed, so that ``|b| >= 1/(2 tiny)``, computed and exact quotient are
+    both at most ``4 tiny |a|`` in size.
+    """
     wide = widened(b)
     size = least(wide)
-    ok = (size > 0.0) & (most(wide) * form.tiny * 2.0 <= 1.0) & (size * form.largest >= 1.0)
+    far = (most(wide) * form.tiny * (1.0 + 64.0 * form.u) >= 1.0) | b.over
+    ok = (size > 0.0) & (size * form.largest >= 1.0) & (~far | ((b.r < MEANT) & (b.t * form.tiny <= MEANT)))
     safe = jnp.where(size > 0.0, size, 1.0)
     ratio = most(a.exact) / jnp.where(least(b.exact) > 0.0, least(b.exact), 1.0)
     part = jnp.minimum(b.r, MEANT)
     r = jnp.where(b.r < MEANT, (1.0 + a.r) / (1.0 - part) - 1.0, jnp.inf)
     t = a.t / safe + ratio * (1.0 + a.r) * b.t / safe
+    t = t + jnp.where(far, 4.0 * form.tiny * (most(a.exact) + error(a)), 0.0)
     k = jnp.where(is_power_of_two(b.exact), 0.0, DIVISION)
     return own(form, k, r, t, e), ok
 
@@ -215,7 +250,7 @@ def product(form: Format, a: Value, axes: Sequence[int], count: float) -> tuple[
 
 
 def moved(step: Step, operands: Values) -> tuple[Any, ...]:
-    """r, t, t before, sign and fine, of a primitive that moves elements and is steered by integers."""
+    """r, t, t before, sign, fine and over, of a primitive that moves elements and is steered by integers."""
 
     def run(pick: Callable[[Value], Any]) -> Any:
         parts = [pick(v) if isinstance(v.exact, Interval) else v.exact for v in operands]
@@ -224,18 +259,18 @@ def moved(step: Step, operands: Values) -> tuple[Any, ...]:
     def like(v: Value, part: Any) -> Any:
         return jnp.broadcast_to(jnp.asarray(part, jnp.float64), jnp.shape(v.exact.lo))
 
-    out = [run(lambda v, k=k: like(v, v[k])) for k in (1, 2, 3, 4, 5)]
+    out = [run(lambda v, k=k: like(v, v[k])) for k in range(1, 7)]
     return (*out[:3], *[[item == 1.0 for item in part] for part in out[3:]])
 
 
 def chosen(which: Value, cases: Values) -> tuple[Any, ...]:
-    """``select_n``: r, t, t before, sign and fine of the branch taken.
+    """``select_n``: r, t, t before, sign, fine and over of the branch taken.
 
     The distance of the branches is an error where the exact and the computed program may take different ones.
     """
     answer = which.exact
     shape = jnp.shape(cases[0].exact.lo)
-    full = [[jnp.broadcast_to(jnp.asarray(case[k]), shape) for case in cases] for k in range(1, 6)]
+    full = [[jnp.broadcast_to(jnp.asarray(case[k]), shape) for case in cases] for k in range(1, 7)]
     if not isinstance(answer, Truth):
         return tuple(lax.select_n(answer, *column) for column in full)
     no, yes = cases
@@ -249,7 +284,8 @@ def chosen(which: Value, cases: Values) -> tuple[Any, ...]:
     def hold(k: int) -> Any:
         return (full[k - 1][0] | ~answer.can_be_false) & (full[k - 1][1] | ~answer.can_be_true)
 
-    return pick(1), pick(2) + extra, pick(3) + extra, hold(4), hold(5) & (which.fine | ~open_)
+    over = (full[5][0] & answer.can_be_false) | (full[5][1] & answer.can_be_true)
+    return pick(1), pick(2) + extra, pick(3) + extra, hold(4), hold(5) & (which.fine | ~open_), over
 
 
 __all__ = [
@@ -257,6 +293,7 @@ __all__ = [
     "Format",
     "Value",
     "add",
+    "bears",
     "better",
     "chosen",
     "contract",
@@ -266,8 +303,10 @@ __all__ = [
     "most",
     "moved",
     "mul",
+    "overflowing",
     "own",
     "power",
+    "power_of_two",
     "product",
     "total",
     "whole_power",

@@ -9,8 +9,8 @@ import numpy as np
 from karush.arithmetic.interval import RULES as INTERVALS
 from karush.arithmetic.interval_arrays import MOVING
 from karush.arithmetic.interval_logic import COMPARISONS
-from karush.arithmetic.interval_numbers import Interval, Truth
-from karush.jaxprs.walk import Step, missing_rule
+from karush.arithmetic.interval_numbers import Interval, Truth, lift
+from karush.jaxprs.walk import Program, Step, missing_rule
 from karush.stability import error_bounds as bounds
 from karush.stability.error_bounds import MEANT, Bounds, Format, Value, Values, error, least, most, own, widened
 from karush.stability.error_margins import FAR, NEAR_EXPONENT, PASSES
@@ -41,14 +41,22 @@ def _times(a: Any, b: Any) -> Any:
     return jnp.where(b == 0.0, 0.0, a * b)
 
 
+FAR_BELOW = 2.0
+"""how far below log2 of the least normal number an exponent to base 2, or e, is beyond doubt too small"""
+
+
 def exponential(name: str, scale: float = 1.0) -> Rule:
     """Rule of exp, exp2 and the logistic function: an absolute error of the operand is a relative one of the result."""
 
     def rule(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
+        wide = widened(operands[0])
         r = jnp.expm1(scale * error(operands[0]))
-        near = most(widened(operands[0])) <= NEAR_EXPONENT
+        # Far below, the exact and the computed result are both less than tiny, however far apart the operands.
+        gone = (name != "logistic") & (wide.hi <= np.log2(form.tiny) - FAR_BELOW)
+        r, t = jnp.where(gone, 0.0, r), jnp.where(gone, 2.0 * form.tiny, jnp.zeros_like(r))
+        near = most(wide) <= NEAR_EXPONENT
         k = jnp.where(near, form.margins[name], form.margins[FAR]) if name == "exp" else form.margins[name]
-        return own(form, k, r, jnp.zeros_like(r), e), True
+        return own(form, k, r, t, e), True
 
     return rule
 
@@ -180,6 +188,8 @@ RULES: dict[str, Rule] = {
 
 NOT_NEGATIVE = frozenset({"exp", "exp2", "abs", "square", "sqrt", "rsqrt", "logistic", "cosh", "acosh", "erfc", "acos"})
 """functions whose computed values are not negative"""
+OVERFLOWS = frozenset({"exp", "exp2", "expm1", "sinh", "cosh", "add", "add_any", "mul", "square", "div"})
+"""operations that overflow where their result does, and nowhere on the way"""
 KEEPS_SIGN = frozenset(
     {"add", "add_any", "mul", "div", "max", "min", "clamp", "reduce_sum", "reduce_prod", "reduce_max", "reduce_min"}
     | {"dot_general", "pow", "floor", "ceil", "round", "integer_pow", "log1p", "expm1", "tanh", "atan", "asinh", "sinh"}
@@ -204,7 +214,11 @@ def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
         same = jnp.asarray(True)
         for v in operands:
             same = same & (v.r == 0.0) & (v.t == 0.0)
-        return [Value(answer, same=same, fine=operands[0].fine & operands[1].fine)]
+        fine = [v.fine & ~jnp.asarray(v.over) for v in operands]
+        return [Value(answer, same=same, fine=fine[0] & fine[1])]
+    if name not in MOVING:
+        holds = bounds.bears(name, operands)
+        operands = [v._replace(fine=v.fine & (~jnp.asarray(v.over) | b)) for v, b in zip(operands, holds, strict=True)]
     exact = INTERVALS[name](step, *[v.exact for v in operands])
     if not any(isinstance(item, Interval) for item in exact):
         fine = _all_fine(operands, _shape(exact[0]))
@@ -225,8 +239,30 @@ def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
     (e,) = exact
     (r, t, before), inside = RULES[name](form, step, operands, e)
     shape = jnp.shape(e.lo)
-    fine = (most(e) * (1.0 + r) + t < form.largest) & inside & _all_fine(operands, shape)
-    return [Value(e, *[jnp.broadcast_to(part, shape) for part in (r, t, before, _positive(step, operands), fine)])]
+    over = ~(most(e) * (1.0 + r) + t < form.largest)
+    if name in OVERFLOWS:
+        large = bounds.overflowing(form, e, r, t)
+    else:
+        large = operands[0].over if name in ("neg", "abs") else False
+    fine = (~over | large) & inside & _all_fine(operands, shape)
+    parts = (r, t, before, _positive(step, operands), fine, over)
+    return [Value(e, *[jnp.broadcast_to(part, shape) for part in parts])]
+
+
+def bounded(form: Format, program: Program, x: Value) -> list[Value]:
+    """The outputs of a straight program of one input, bounded."""
+    values: dict[int, Value] = {program.inputs[0]: x}
+    for slot, constant in program.constants.items():
+        item = lift(constant)
+        if isinstance(item, Interval):
+            none = jnp.zeros(jnp.shape(item.lo))
+            values[slot] = Value(item, none, none, none, item.lo >= 0.0, none == 0.0)
+        else:
+            values[slot] = Value(item)
+    for step in program.steps:
+        results = run(form, step, [values[slot] for slot in step.inputs])
+        values.update(zip(step.outputs, results, strict=True))
+    return [values[slot] for slot in program.outputs]
 
 
 def _all_fine(operands: Sequence[Value], shape: tuple[int, ...]) -> Any:
@@ -269,4 +305,4 @@ def _positive(step: Step, operands: Sequence[Value]) -> Any:
     return False
 
 
-__all__ = ["RULES", "run"]
+__all__ = ["RULES", "bounded", "run"]
