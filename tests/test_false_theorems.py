@@ -238,3 +238,11 @@ def test_what_is_no_number_may_be_feasible():
     row = karush.between(lambda x: jnp.where(jnp.isnan(jnp.log(x[0])), -1.0, 1.0), upper=0.0)
     problem = karush.Problem(lambda x: x[0], [0.5], bounds=(-1.0, 1.0), constraints=[row])
     assert "infeasible" not in karush.feasible(problem, time_limit=2.0)
+
+
+@pytest.mark.user_style
+def test_an_integer_too_large_for_its_type_is_undecided():
+    """XLA saturates there, NumPy raises: neither is the real function."""
+    problem = karush.Problem(lambda x: (x[0] - 1) ** 2 + 0.0 * (1e30 * x[0] + 0.5).astype(int), [1.0])
+    assert karush.prove(problem, [1.0]).theorems == ()
+    assert karush.certify(problem, [1.0]).verdict

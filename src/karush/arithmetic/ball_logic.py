@@ -152,7 +152,11 @@ def convert(step: Step, a: np.ndarray) -> Values:
     exact = [ball.unique_fmpz() if ball.is_exact() else None for ball in whole.flat]
     if any(item is None for item in exact):
         raise Undecided(f"balls cannot tell which integer a real number at {step.place} is cut to")
-    return (np.array([int(item) for item in exact if item is not None], dtype=new).reshape(a.shape),)
+    integers = [int(item) for item in exact if item is not None]
+    held = np.iinfo(new)
+    if any(not held.min <= item <= held.max for item in integers):
+        raise Undecided(f"a real number at {step.place} is cut to an integer that {new} does not hold")
+    return (np.array(integers, dtype=new).reshape(a.shape),)
 
 
 def at_integer(a: arb) -> bool:
