@@ -89,6 +89,16 @@ class Measured:
             balls = self.value.derivatives(x, cotangent(self.outputs).astype(x.dtype))
         return np.array([float(ball.mid()) if ball.is_finite() else np.nan for ball in balls])
 
+    def change(self, points: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """What half an ulp of change of each input does to the exact values y, added up (k, m); inf if not known."""
+        k, n = points.shape
+        half = 0.5 * np.spacing(np.maximum(np.abs(points), np.finfo(self.dtype).tiny)).astype(float)
+        steps = half[:, None, :] * np.concatenate([np.eye(n), -np.eye(n)])
+        near = points.astype(float)[:, None, :] + steps
+        moved = np.abs(self.exact(near.reshape(-1, n)).reshape(k, 2 * n, -1) - y[:, None])
+        moved = np.where(np.isnan(moved), np.inf, moved)
+        return np.sum(np.maximum(moved[:, :n], moved[:, n:]), axis=1)
+
     def lost(self, points: np.ndarray, computed: np.ndarray) -> np.ndarray:
         """Bits lost beyond the conditioning (k,), the worst output; NaN where nothing is counted; inf if not finite."""
         info = np.finfo(self.dtype)
@@ -104,18 +114,10 @@ class Measured:
             error = np.where(normal & np.isfinite(computed), np.abs(computed - y) / ulp, 0.0)
         bits = np.where(normal, np.log2(error + 1.0), np.where(counted, 0.0, np.nan))
         rows = np.flatnonzero((np.where(np.isnan(bits), 0.0, bits) > SLIGHT).any(axis=1))
-        for row in rows:
-            change = np.zeros(y.shape[1])
-            half = 0.5 * np.spacing(np.maximum(np.abs(points[row]), info.tiny)).astype(float)
-            near = np.repeat(points[row].astype(float)[None], 2 * points.shape[1], axis=0)
-            for i in range(points.shape[1]):
-                near[2 * i, i] += half[i]
-                near[2 * i + 1, i] -= half[i]
-            moved = np.abs(self.exact(near) - y[row])
-            moved = np.where(np.isnan(moved), np.inf, moved)
-            for i in range(points.shape[1]):
-                change += np.maximum(moved[2 * i], moved[2 * i + 1])
-            bits[row] = np.log2((error[row] + 1.0) / (change / ulp[row] + 1.0)) * np.where(normal[row], 1.0, np.nan)
+        if rows.size:
+            change = self.change(points[rows], y[rows])
+            ratio = (error[rows] + 1.0) / (change / ulp[rows] + 1.0)
+            bits[rows] = np.log2(ratio) * np.where(normal[rows], 1.0, np.nan)
         bits = np.where(wild, np.inf, bits)
         return np.fmax.reduce(bits, axis=1)
 
