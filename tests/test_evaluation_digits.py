@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import karush
+from karush import numerics
 from karush.certificates.evaluation import ALL_DIGITS, Evaluated, evaluation_check
+from karush.jaxprs.customized import customized
 
 pytestmark = pytest.mark.user_style
 
@@ -121,6 +123,31 @@ def test_rules_of_the_library_that_agree_are_no_finding():
     found = karush.certify(problem, [0.5]).evaluated
     assert found.finding == ""
     assert found.worst().left > 12.0
+
+
+@jax.custom_jvp
+def chosen(x, mask):
+    return jnp.sum(jnp.where(mask, x * x, 0.0))
+
+
+@chosen.defjvp
+def _(primals, tangents):
+    x, mask = primals
+    return chosen(x, mask), jnp.sum(jnp.where(mask, 2.0 * x * tangents[0], 0.0))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [numerics.logsumexp, lambda x: numerics.softmax(x)[0], lambda x: chosen(x, x > 0.0)],
+    ids=["kernel", "family", "rule of a mask"],
+)
+def test_rules_with_a_mask_among_their_arguments_are_checked_and_kernels_of_the_library_claim_nothing(f):
+    problem = karush.Problem(lambda x: f(x) + x @ x, [0.3, 1.1, -0.2])
+    found = digits(problem, [0.3, 1.1, -0.2])
+    assert found.trustworthy(1e-8), found.sentence(1e-8)
+    assert not found.finding
+    claims = customized(karush.prepare(problem).parts.flat.closed_jaxpr)
+    assert bool(claims) == (f.__name__ == "<lambda>" and "chosen" in f.__code__.co_names)
 
 
 def test_a_stored_certificate_keeps_its_digits_and_measures_nothing_new():

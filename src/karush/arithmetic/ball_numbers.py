@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from flint import arb, ctx, fmpz
+from jax.dtypes import float0
 
 NO, YES, UNDECIDED = 0, 1, -1
 """three-valued answers, as int8"""
@@ -49,6 +50,8 @@ def lift(value: Any) -> np.ndarray:
         return array
     if array.dtype.kind == "f":
         return balls(array.astype(np.float64))
+    if array.dtype == float0:
+        return np.zeros(array.shape, np.int8)  # the derivative in an integer
     raise Undecided(f"ball arithmetic has no numbers of dtype {array.dtype}")
 
 

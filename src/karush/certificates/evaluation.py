@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
 
 from karush.arithmetic.ball import BallProgram
 from karush.arithmetic.ball_numbers import Undecided, balls, lowers, uppers
@@ -24,7 +23,7 @@ from karush.certificates.scales import Scales
 from karush.core.errors import TraceError
 from karush.core.precision import float64
 from karush.core.table import measured
-from karush.jaxprs.customized import customized
+from karush.jaxprs.customized import customized, ruled
 from karush.jaxprs.primal import primal
 from karush.jaxprs.walk import Program, inline
 from karush.problem.flat import FlatProblem
@@ -171,13 +170,13 @@ def _disagreement(flat: FlatProblem, x: np.ndarray, weights: np.ndarray, slope: 
     places = customized(flat.closed_jaxpr)
     if not places:
         return ""
-    ruled = _in_balls(flat, jaxpr_as_fun(flat.closed_jaxpr), x, weights)[2]
+    by_rule = _in_balls(flat, ruled(flat.closed_jaxpr), x, weights)[2]
     size = np.maximum(np.abs(lowers(slope)), scales.f / scales.x)
-    apart = lowers(np.abs(np.asarray(ruled - slope, dtype=object))) / size
+    apart = lowers(np.abs(np.asarray(by_rule - slope, dtype=object))) / size
     worst = int(np.argmax(apart))
     if not apart[worst] > 10.0**-ALL_DIGITS * len(flat.closed_jaxpr.eqns):
         return ""
-    said, true = (float(part[worst].mid()) for part in (ruled, slope))
+    said, true = (float(part[worst].mid()) for part in (by_rule, slope))
     return (
         f"the derivative rule at {' or at '.join(places)} disagrees with its function: the derivative in "
         f"{flat.variable_names[worst]} is {measured(said)} by the rule and {measured(true)} by the operations"

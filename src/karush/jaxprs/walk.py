@@ -53,6 +53,8 @@ class Step:
     sites: tuple[Any, ...]
     """equations whose user line is this step's, best first: inside a function of JAX's own, those that call it"""
     bodies: "tuple[Program, ...]" = ()
+    stated: bool = False
+    """whether it stands in the meaning of a kernel, and not in the user's program"""
 
     @property
     def place(self) -> Place:
@@ -111,8 +113,8 @@ def inline(
 ) -> Program:
     """The program of `closed_jaxpr`; call equations for which `keep` holds stay single steps.
 
-    ``sites`` are the equations around a body, innermost first. ``real`` puts the meaning of a kernel in its place
-    (`karush.jaxprs.meaning`): for analyses of the real function, not for those of its rounding.
+    ``sites`` are the equations around a body, innermost first. ``real`` puts the meaning of a kernel in its place, kept
+    or not (`karush.jaxprs.meaning`): for analyses of the real function, not for those of its rounding.
     """
     program = Program()
     program.inputs = tuple(program.new_slot() for _ in closed_jaxpr.jaxpr.invars)
@@ -149,8 +151,8 @@ def _append(
         sources = tuple(map(slot, equation.invars))
         here = (equation, *sites) if own else sites
         inner = called(equation)
-        if inner is not None and not reading.keep(equation):
-            meaning = meant(inner, partial(_known, program, sources)) if reading.real else None
+        meaning = meant(inner, partial(_known, program, sources)) if reading.real and inner is not None else None
+        if inner is not None and (meaning is not None or not reading.keep(equation)):
             within = replace(reading, stated=True) if meaning is not None else reading
             targets = _append(program, meaning or inner, sources, within, here)
         else:
@@ -158,7 +160,7 @@ def _append(
             name = equation.primitive.name
             held = BODIES[name](equation.params) if name in BODIES else ()
             bodies = tuple(inline(body, reading.keep, here, real=reading.real) for body in held)
-            program.steps.append(Step(name, equation, sources, tuple(targets), here, bodies))
+            program.steps.append(Step(name, equation, sources, tuple(targets), here, bodies, reading.stated))
         slots.update(zip(equation.outvars, targets, strict=True))
     return [slot(atom) for atom in closed.jaxpr.outvars]
 
