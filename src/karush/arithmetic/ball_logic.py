@@ -134,7 +134,8 @@ def select(step: Step, which: np.ndarray, *cases: np.ndarray) -> Values:
 def convert(step: Step, a: np.ndarray) -> Values:
     """Between reals, integers and answers; to an integer by truncation, where that is decided."""
     old, new = step.in_avals[0].dtype, step.out_avals[0].dtype
-    if new.kind == "f":
+    # A real number as a complex one stays what it is; what makes other complex numbers has no rule.
+    if new.kind in "fc":
         if is_real(a):
             return (a,)
         if old != np.bool_:
