@@ -246,7 +246,10 @@ class Search:
             return None
         shown = float(alone[damage.output])
         blame = run.blame(damage.x, damage.output, damage.exact, shown)
-        kind, step, detail = rewritten(run, shown) if blame is None else classified(run, blame, subject.part, shown)
+        if blame is None:
+            kind, step, detail = rewritten(run, damage.x, damage.output, shown)
+        else:
+            kind, step, detail = classified(run, blame, subject.part, shown)
         bits = again[0].bits
         place = step.place
         return Finding(

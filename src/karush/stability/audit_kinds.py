@@ -17,11 +17,22 @@ WRONG = 16.0
 """ulps of local error from which an operation itself is called inaccurate"""
 
 
-def rewritten(run: Instrumented, computed: float) -> tuple[Kind, Step, str]:
+def rewritten(run: Instrumented, x: np.ndarray, output: int, computed: float) -> tuple[Kind, Step, str]:
     """The same where the operations one by one do not show it: the compiler has rewritten them."""
-    steps = [step for step in run.program.steps if step.primitive not in MOVING and step.out_avals[0].dtype.kind == "f"]
-    kind = Kind.UNDERFLOW if computed == 0.0 else Kind.AMPLIFICATION if np.isfinite(computed) else Kind.OVERFLOW
-    return kind, (steps or run.program.steps)[-1], "the operations one by one do not show it: XLA rewrites them"
+    detail = "the operations one by one do not show it: XLA rewrites them"
+    steps = run.program.steps
+    suspect = run.suspect(x, output) if np.isfinite(computed) and computed != 0.0 else None
+    if suspect is not None:
+        introduced, amplified = (steps[k] for k in suspect)
+        cancels = amplified.primitive in SUMS and amplified is not introduced
+        detail += f"; its rounding of {introduced.primitive} is felt most"
+        return Kind.CANCELLATION if cancels else Kind.AMPLIFICATION, amplified, detail
+    steps = [step for step in steps if step.primitive not in MOVING and step.out_avals[0].dtype.kind == "f"]
+    if np.isfinite(computed):
+        kind = Kind.UNDERFLOW if computed == 0.0 else Kind.AMPLIFICATION
+    else:
+        kind = Kind.DOMAIN if np.isnan(computed) else Kind.OVERFLOW
+    return kind, (steps or run.program.steps)[-1], detail
 
 
 def classified(run: Instrumented, blame: Blame, part: str, computed: float) -> tuple[Kind, Step, str]:

@@ -23,6 +23,7 @@ from karush.arithmetic.ball_numbers import lift
 from karush.core.errors import TraceError
 from karush.jaxprs.walk import Program, Step, bind
 from karush.stability.audit_truth import PRECISIONS, Exact, settled
+from karush.stability.repairs import MOVING
 
 JUMP = 16.0
 """growth of the relative error over one operation that counts as amplification"""
@@ -62,7 +63,7 @@ class Instrumented:
                 values[slot] = constant
             (values[program.inputs[0]],) = (x,)
             for step in program.steps:
-                results = bind_any(step, *[values[slot] for slot in step.inputs])
+                results = bind(step, *[values[slot] for slot in step.inputs])
                 for slot, value in zip(step.outputs, results, strict=True):
                     values[slot] = value
             return [values[slot] for step in program.steps for slot in step.outputs]
@@ -110,7 +111,37 @@ class Instrumented:
                 middle = (low + high) // 2
                 low, high = (low, middle) if bad(middle) else (middle, high)
             introduced = high - 1
-            return Blame(introduced, self._amplifier(introduced, floats, exact), floats, exact)
+            return Blame(introduced, self._amplifier(introduced, floats, exact, x.dtype), floats, exact)
+
+    def suspect(self, x: np.ndarray, output: int) -> tuple[int, int] | None:
+        """The step whose rounding the output feels most, of equals the last, and the one that amplifies it.
+
+        For damage that the operations one by one do not show, because XLA has rewritten them: each step's exact result
+        is moved by one unit in the last place. None where the program is undefined.
+        """
+        with ctx.workprec(self._precision(x, output)):
+            exact = self._exact_state(x)
+            if exact is None:
+                return None
+            truth = exact[self.program.outputs[0]][output]
+            unit = arb(float(np.finfo(x.dtype).eps))
+            best, at, moved = arb(0), None, exact
+            for k, step in enumerate(self.program.steps):
+                if step.out_avals[0].dtype.kind != "f" or step.primitive in MOVING:
+                    continue
+                state = list(exact)
+                for slot in step.outputs:
+                    state[slot] = exact[slot] * (1 + unit)
+                try:
+                    felt = abs(self._continued(state, k + 1, output, x) - truth).mid()
+                except Undecided:
+                    continue
+                if felt.is_finite() and bool(felt >= best / 2):
+                    best, at, moved = max(best, felt), k, state
+            if at is None:
+                return None
+            values = self._followed(moved, at + 1)
+            return at, self._amplifier(at, [None if v is None else _middle(v) for v in values], exact, x.dtype)
 
     def _precision(self, x: np.ndarray, output: int) -> int:
         for precision in PRECISIONS:
@@ -121,18 +152,18 @@ class Instrumented:
 
     def _continued(self, state: Sequence[Any], k: int, output: int, x: np.ndarray) -> arb:
         """The output after the first k steps as computed and the rest exact."""
-        values: list[Any] = [None] * self.program.size
-        for slot in self.program.constants:
-            values[slot] = state[slot]
-        values[self.program.inputs[0]] = lift(x)
-        for index, step in enumerate(self.program.steps):
-            if index < k:
-                results: Sequence[Any] = [state[slot] for slot in step.outputs]
-            else:
-                results = RULES[step.primitive](step, *[values[slot] for slot in step.inputs])
+        state = list(state)
+        state[self.program.inputs[0]] = lift(x)
+        return self._followed(state, k)[self.program.outputs[0]][output]
+
+    def _followed(self, state: Sequence[Any], k: int) -> list[Any]:
+        """slot -> value after the first k steps as given and the rest exact."""
+        values = list(state)
+        for step in self.program.steps[k:]:
+            results = RULES[step.primitive](step, *[values[slot] for slot in step.inputs])
             for slot, value in zip(step.outputs, results, strict=True):
                 values[slot] = value
-        return values[self.program.outputs[0]][output]
+        return values
 
     def _exact_state(self, x: np.ndarray) -> list[Any] | None:
         values: list[Any] = [None] * self.program.size
@@ -140,13 +171,9 @@ class Instrumented:
             values[slot] = lift(constant)
         values[self.program.inputs[0]] = lift(x)
         try:
-            for step in self.program.steps:
-                results = RULES[step.primitive](step, *[values[slot] for slot in step.inputs])
-                for slot, value in zip(step.outputs, results, strict=True):
-                    values[slot] = value
+            return self._followed(values, 0)
         except Undecided:
             return None
-        return values
 
     def _origin(self, floats: Sequence[Any]) -> tuple[int, int]:
         """From the output back to the first step that makes a number that is not finite from finite ones."""
@@ -163,11 +190,11 @@ class Instrumented:
             nan = [slot for slot in wild if has_nan(floats[slot])]
             at = makers[(nan or wild)[0]]
 
-    def _amplifier(self, introduced: int, floats: Sequence[Any], exact: Sequence[Any] | None) -> int:
+    def _amplifier(self, introduced: int, floats: Sequence[Any], exact: Sequence[Any] | None, dtype: Any) -> int:
         if exact is None:
             return introduced
         errors: dict[int, float] = {}
-        unit = float(np.finfo(floats[self.program.inputs[0]].dtype).eps)
+        unit = float(np.finfo(dtype).eps)
         reached = set(self.program.steps[introduced].outputs)
         for k in range(introduced, len(self.program.steps)):
             step = self.program.steps[k]
@@ -183,9 +210,10 @@ class Instrumented:
         return introduced
 
 
-def bind_any(step: Step, *values: Any) -> Sequence[Any]:
-    """The step as JAX runs it."""
-    return bind(step, *values)
+def _middle(value: Any) -> np.ndarray:
+    """Middles of balls (...), as float64; anything else as it is."""
+    value = np.asarray(value)
+    return np.vectorize(lambda ball: float(ball.mid()), otypes=[float])(value) if value.dtype == object else value
 
 
 def not_finite(value: Any) -> bool:
