@@ -11,7 +11,7 @@ from karush.arithmetic import interval_margins as margins
 from karush.arithmetic.interval_basics import add, div, mul, sub
 from karush.arithmetic.interval_calibration import calibrate, points, truth
 from karush.arithmetic.interval_functions import UNARY
-from karush.arithmetic.interval_numbers import Interval
+from karush.arithmetic.interval_numbers import LEAST_NORMAL, Interval, joined
 from karush.core.precision import float64
 
 NEW = ("9.9.9", "cpu", "abacus", "beads")
@@ -20,8 +20,8 @@ FEW_ULPS = 4.0
 """asked of + − × ÷ √"""
 SOME_ULPS = 16.0
 """asked of the elementary functions"""
-LOOSE = {"erfc": 2100.0, "sinh": 27.0, "cosh": 25.0, "tanh": 30.0, "expm1": 23.0, "acosh": 21.0, "atanh": 19.0}
-"""functions that are wider, and their bounds: XLA's own errors, doubled, both ends, in ulps of the smaller mantissa"""
+LOOSE = {"erfc": 64.0}
+"""functions that are wider, and their bounds: the error, doubled, both ends, in ulps of the smaller mantissa"""
 
 
 def test_a_new_build_is_checked_until_it_is_calibrated(tmp_path, monkeypatch):
@@ -92,3 +92,34 @@ def test_elementary_functions_are_few_ulps_wider_than_the_tightest(name):
         lo, hi = (np.asarray(end)[normal] for end in jax.jit(lambda x: UNARY[name](Interval(x, x))[:2])(x))
     wider = excess(lo, hi, [value for value, kept in zip(values, normal, strict=True) if kept])
     assert wider <= (FEW_ULPS if name == "sqrt" else LOOSE.get(name, SOME_ULPS)), wider
+
+
+def test_joined_ends_are_the_same_ends_and_the_same_flag_in_a_users_own_jit():
+    generator = np.random.default_rng(3)
+    bits = generator.integers(0, 2**64, (2, 20_000), dtype=np.uint64).view(np.float64)
+    normal = bits[:, np.all(np.isfinite(bits) & (np.abs(bits) >= LEAST_NORMAL), axis=0)]
+    special = np.array([-np.inf, -np.finfo(float).max, -1.0, -LEAST_NORMAL, 0.0, LEAST_NORMAL, 1.0, np.inf])
+    pairs = np.concatenate([normal, np.stack(np.meshgrid(special, special)).reshape(2, -1)], axis=1)
+    lower, upper = np.sort(pairs, axis=0)
+    ok = generator.random(lower.size) < 0.5
+
+    def both_ways(lo, hi, ok):
+        return joined(Interval(lo, hi))[:2], joined(Interval(lo, hi, ok))
+
+    with float64():
+        (lo, hi), flagged = jax.tree.map(np.asarray, jax.jit(both_ways)(lower, upper, ok))
+    huge = np.finfo(float).max
+    expected = np.where(lower == -huge, -np.inf, lower), np.where(upper == huge, np.inf, upper)
+    # The largest double below +inf stands for it; a lower end there is unknown upwards, as an upper one below −inf.
+    usual = (lower < huge) & (upper > -huge)
+    np.testing.assert_array_equal(lo[usual], expected[0][usual])
+    np.testing.assert_array_equal(hi[usual], expected[1][usual])
+    assert np.all(lo <= lower)
+    assert np.all(hi >= upper)
+    point = lower == upper
+    np.testing.assert_array_equal(flagged.ok[usual], ok[usual])
+    same = usual & (ok | ~point)
+    np.testing.assert_array_equal(flagged.lo[same], expected[0][same])
+    np.testing.assert_array_equal(flagged.hi[same], expected[1][same])
+    assert np.all(flagged.lo[~ok & point] == -np.inf)
+    assert np.all(flagged.hi[~ok & point] == np.inf)

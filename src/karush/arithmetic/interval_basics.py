@@ -103,7 +103,9 @@ def div(a: Interval, b: Interval) -> Interval:
     signs = _signs(a, b)
     a, b = _within_reach(a, b)
     inverses = (1.0 / b.lo,) if b.exact else (1.0 / b.lo, 1.0 / b.hi)
-    least, most = _extremes(tuple(end * inverse for end in ((a.lo,) if a.exact else (a.lo, a.hi)) for inverse in inverses))
+    least, most = _extremes(
+        tuple(end * inverse for end in ((a.lo,) if a.exact else (a.lo, a.hi)) for inverse in inverses)
+    )
     lo, hi = keep_sign(two_below(least), two_above(most), *signs)
     nonzero = positive | negative
     return Interval(jnp.where(nonzero, lo, -jnp.inf), jnp.where(nonzero, hi, jnp.inf), both(a.ok, b.ok, nonzero))

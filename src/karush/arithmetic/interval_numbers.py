@@ -116,11 +116,10 @@ def each(function: Callable[..., Any], *parts: Interval) -> Interval:
 def joined(a: Interval) -> Interval:
     """The same interval, both ends and the flag computed by one loop.
 
-    XLA on the CPU compiles one loop per result, and repeats in each what they share: two ends and a flag cost up to ten
-    times the work of one [the measurement is in docs/intervals.md]. So the ends travel as one complex number through a
-    division, which XLA does not repeat: by 1, which is exact, but which XLA cannot know. Infinite ends travel as the
-    largest doubles; ends in the wrong order say that the function is not defined; of a single point it becomes the
-    whole line.
+    XLA on the CPU compiles one loop per result, and repeats in each what they share: two ends may cost ten times the
+    work of one. So the ends travel as one complex number through a division, which XLA does not repeat: by 1, which is
+    exact, but which XLA cannot know. Infinite ends travel as the largest doubles; ends in the wrong order say that the
+    function is not defined, and a single point where it is not becomes the whole line.
     """
     if a.exact:
         return a
