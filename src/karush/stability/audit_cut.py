@@ -10,7 +10,7 @@ A box of n dimensions need only be cut as finely as u asks for; G, which may osc
 halving along u always leads on. ``least |G'|`` is over [a, b] and how far half an ulp of any x_i moves u from there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +21,7 @@ from karush.arithmetic.interval import IntervalProgram
 from karush.arithmetic.interval_arrays import MOVING
 from karush.arithmetic.interval_numbers import Interval, dense_ok, enter
 from karush.core.precision import float64
-from karush.jaxprs.walk import Program, inline
+from karush.jaxprs.walk import Program, Step, inline
 from karush.stability.audit_pieces import Pieces, halves
 from karush.stability.error_bounds import Format, Value, least, most, power_of_two
 from karush.stability.error_rules import bounded
@@ -65,11 +65,12 @@ def cut(straight: Any) -> Cut | None:
             return None
         number = step.out_avals[0].size == 1 and step.out_avals[0].dtype.kind == "f"
         if number and len(live) == 1 and live.issubset(step.outputs):
-            return _parts(program, straight.in_avals[0], k, moved)
+            later = [step for step in later if needed.intersection(step.outputs)]
+            return _parts(program, straight.in_avals[0], k, later, moved)
     return None
 
 
-def _parts(program: Program, given: Any, k: int, moved: set[int]) -> Cut:
+def _parts(program: Program, given: Any, k: int, later: Sequence[Step], moved: set[int]) -> Cut:
     (slot,) = program.steps[k].outputs
     aval = program.steps[k].out_avals[0]
 
@@ -86,7 +87,7 @@ def _parts(program: Program, given: Any, k: int, moved: set[int]) -> Cut:
     def outer(u: Any) -> Any:
         values = {**program.constants, slot: jnp.reshape(u, aval.shape)}
         fixed = [step for step in program.steps[: k + 1] if not moved.intersection(step.inputs)]
-        along(values, [*fixed, *program.steps[k + 1 :]])
+        along(values, [*fixed, *later])
         return values[program.outputs[0]]
 
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
