@@ -10,7 +10,7 @@ import pytest
 
 import karush
 from karush.certificates import judge
-from karush.certificates.near_large import loss_by_products
+from karush.certificates.near_large import loss_by_products, newton_step
 from karush.certificates.spectrum import Spectrum, spectrum
 from karush.core.precision import float64
 from karush.derivatives import band, large
@@ -68,7 +68,8 @@ def test_the_verdict_by_factors_is_the_verdict_by_eigenvalues(name):
     dense = Evaluator(parts.flat.closed_jaxpr, parts.evaluator.param_leaves, 0)
     for x in points(name):
         by_factors = parts.judged(x, None, None, 1e-8)
-        by_eigenvalues = judge(parts.flat, dense, x, analysis=parts.analysis, scales=parts.scales)
+        same = np.zeros(0), by_factors.multipliers[1]
+        by_eigenvalues = judge(parts.flat, dense, x, *same, analysis=parts.analysis, scales=parts.scales)
         assert by_factors.verdict is by_eigenvalues.verdict
         ours, theirs = ({e.name: e.value for e in c.entries} for c in (by_factors, by_eigenvalues))
         for entry in ("stationarity", "complementarity", "dual sign"):
@@ -82,6 +83,19 @@ def test_the_verdict_by_products_is_the_verdict_by_factors(name):
     for x in points(name):
         by_products = judge(parts.flat, evaluator, x, analysis=parts.analysis, scales=parts.scales)
         assert by_products.verdict is parts.judged(x, None, None, 1e-8).verdict
+
+
+def test_the_newton_step_of_a_band_is_that_of_the_free_variables():
+    parts = prepared("chained").parts
+    free = np.arange(N) % 5 > 0
+    curved = parts.evaluator(np.ones(N), np.zeros(0)).hessian
+    slope = np.where(free, np.sin(np.arange(N)), 0.0)
+    step, decrease = newton_step(curved, spectrum(curved, free), free, slope)
+    dense = np.asarray(Evaluator(parts.flat.closed_jaxpr, [], 0)(np.ones(N), np.zeros(0)).hessian)
+    exact = np.zeros(N)
+    exact[free] = -np.linalg.solve(dense[np.ix_(free, free)], slope[free])
+    assert step == pytest.approx(exact, rel=1e-9, abs=1e-9)
+    assert decrease == pytest.approx(-0.5 * slope @ exact, rel=1e-9)
 
 
 def test_the_least_curvature_is_the_least_eigenvalue():

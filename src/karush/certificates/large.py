@@ -15,7 +15,7 @@ from karush.certificates.analysis import QUADRATIC, Analysis
 from karush.certificates.case import Case, conclude, not_a_minimum
 from karush.certificates.certificate import Certificate
 from karush.certificates.evidence import Evidence
-from karush.certificates.kkt import MULTIPLIER, PUSH, RATIO, TINY, ActiveSet, first_order
+from karush.certificates.kkt import MULTIPLIER, PUSH, RATIO, TINY, ActiveSet, Kkt, first_order
 from karush.certificates.kkt import ROUNDING as SLOPE_ROUNDING
 from karush.certificates.multipliers import complete
 from karush.certificates.near import Neighbourhood
@@ -60,12 +60,14 @@ def large_case(
         slope=gradient,
     )
     notes: tuple[str, ...] = ()
-    completed = first_order(point, complete(point, point.y, tol), outside)
-    kkt = completed
+    kkt: Kkt | None = None
     if z is not None and np.all(np.isfinite(z)):
         kkt = first_order(point, z / scaled.bound_price, outside)
-        if not kkt.dual_defect <= tol and completed.dual_defect <= tol:
-            notes = (f"the given multipliers are refused ({measured(kkt.dual_defect)}); estimated ones hold",)
+    if kkt is None or not kkt.dual_defect <= tol:
+        completed = first_order(point, complete(point, point.y, tol), outside)
+        if kkt is None or completed.dual_defect <= tol:
+            if kkt is not None:
+                notes = (f"the given multipliers are refused ({measured(kkt.dual_defect)}); estimated ones hold",)
             kkt = completed
     return Case(scaled, x, point, kkt, Evidence(flat, tol, point=point, kkt=kkt, equal=scaled.equal), notes)
 

@@ -14,7 +14,7 @@ from karush.certificates.near import AGREEMENT, LENGTHS, Neighbourhood
 from karush.certificates.spectrum import CHANCE, Spectrum, factorized
 from karush.derivatives import band
 from karush.derivatives.large import POWERS, Curved
-from karush.linalg.band import band_factors, restricted
+from karush.linalg.band import BandFactors, band_factors, restricted
 
 NEGLIGIBLE = 1e-3
 """part of the shortest visible step below which a Newton step changes nothing of what is measured there"""
@@ -27,7 +27,7 @@ def keeps_curvature(case: Case, found: Spectrum, free: np.ndarray) -> Neighbourh
     point, scaled = case.point, case.scaled
     curved: Curved = point.hessian
     slope = np.where(free, point.slope + case.kkt.multipliers, 0.0)
-    newton, decrease = _newton_step(curved, found, free, slope)
+    newton, decrease = newton_step(curved, found, free, slope)
     along = found.vector if np.any(found.vector) else np.where(free, scaled.uneven, 0.0)
     along = along / np.linalg.norm(along)
     worst = np.inf
@@ -48,7 +48,7 @@ def keeps_curvature(case: Case, found: Spectrum, free: np.ndarray) -> Neighbourh
     return Neighbourhood(worst <= AGREEMENT, float(worst), decrease, float(np.linalg.norm(newton)))
 
 
-def _newton_step(curved: Curved, found: Spectrum, free: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, float]:
+def newton_step(curved: Curved, found: Spectrum, free: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, float]:
     """−H⁻¹ `slope` (n,) and what it promises to lower the objective by, where need be.
 
     ``‖H⁻¹ slope‖ <= ‖slope‖ / λ``, λ the lower bound of the spectrum: where that vanishes beside the step along the
@@ -62,7 +62,10 @@ def _newton_step(curved: Curved, found: Spectrum, free: np.ndarray, slope: np.nd
 
 
 def _solved(curved: Curved, found: Spectrum, free: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """H⁻¹ times `slope` (n,) on the free variables."""
+    """H⁻¹ times `slope` (n,), zero where not `free`, on the free variables."""
+    if isinstance(found.solve, BandFactors):
+        # Of all variables, with the matrix I in those that are not free; `slope` is zero there.
+        return found.solve.solve(slope)
     if found.solve is not None:
         whole = np.zeros(free.size)
         whole[free] = found.solve.solve(slope[free])

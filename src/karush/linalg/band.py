@@ -27,8 +27,14 @@ class BandFactors(NamedTuple):
     def solve(self, right: np.ndarray) -> np.ndarray:
         """H⁻¹ `right` (n,)."""
         if self.below is None:
-            return _pbtrs(self.diagonal, right, lower=1)[0]
-        return _pttrs(self.diagonal, self.below, right)[0]
+            solution, info = _pbtrs(self.diagonal, right, lower=1)
+        else:
+            solution, info = _pttrs(self.diagonal, self.below, right)
+        if info:
+            raise ValueError(
+                f"right has shape {right.shape}, the matrix order {self.diagonal.shape[-1]}; they must agree"
+            )
+        return solution
 
 
 def band_factors(band: np.ndarray) -> BandFactors | None:

@@ -27,6 +27,9 @@ from karush.unconstrained.trust_region import (
     first_trial,
 )
 
+SHARP = 0.25
+"""part of the tolerance to which a step's equations are solved at the sharpest"""
+
 
 @dataclass(frozen=True)
 class NewtonCG(Method):
@@ -118,12 +121,13 @@ def _model_step(
     g: Any, product: Any, x: Any, task: Task, radius: Any, bounded: bool, going: Any
 ) -> tuple[Any, Any, Any]:
     """The step s (n,), ĝᵀs and sᵀĤs; zeros, at no cost, unless `going`."""
+    end = SHARP * task.tol / jnp.max(task.strict_weight * task.f_unit / task.x_unit)
     if not bounded:
-        s, Hs, _ = truncated_step(g, product, None, radius, going)
+        s, Hs, _ = truncated_step(g, product, None, radius, going, end)
         return s, jnp.vdot(g, s), jnp.vdot(s, Hs)
 
     def on_face(slope: Any, free: Any, radius: Any) -> tuple[Any, Any]:
-        w, _, convex = truncated_step(slope, product, free, radius, going)
+        w, _, convex = truncated_step(slope, product, free, radius, going, end)
         return w, convex
 
     u = x / task.x_unit

@@ -12,6 +12,7 @@ Every candidate is judged by the same certificate, and the best verdict is retur
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from karush.unconstrained.newton_cg import NewtonCG
 
 MOVES = (0.1, 1.0)
 """how far starts are moved, in typical sizes of the variables"""
+CONTINUED = 4
+"""runs that go on from where the iteration limit ended the first one, as long as the objective falls"""
 INTERIOR_UP_TO = 300
 """variables up to which the interior point, whose systems are dense, is worth a second idea"""
 
@@ -82,10 +85,10 @@ def solve(
 
 def _take(search: Search, method: Method, x0: np.ndarray, auto: bool, wanted: Callable[[int], bool]) -> int | None:
     """Try in turn the attempts whose number is `wanted`; the number of the one that gave the best answer."""
-    steps: list[Attempt] = [strategies.polished] if search.prepared.flat.n <= DENSE_UP_TO else []
-    steps += attempts(search.prepared, method, x0) if auto else []
+    polish: list[Attempt] = [strategies.polished] if search.prepared.flat.n <= DENSE_UP_TO else []
     helped = None
-    for number, attempt in enumerate(steps):
+    # Drawn one by one: to move a start of many variables takes as long as an iteration.
+    for number, attempt in enumerate(chain(polish, attempts(search.prepared, method, x0) if auto else ())):
         if search.over:
             break
         best = search.best
@@ -126,6 +129,7 @@ WORDS = {"newton": "Newton's method", "newton-cg": "Newton's method by conjugate
 
 def attempts(parts: Prepared, first: Method, x0: np.ndarray) -> Iterator[Attempt]:
     """What is tried in turn, each a different idea."""
+    yield lambda search: _continued(search, first)
     if parts.flat.n <= INTERIOR_UP_TO:
         yield lambda search: _interior_point(search, x0)
     yield from _others(parts, first, x0)
@@ -162,6 +166,17 @@ def _escaped(search: Search, method: Method, candidate: Candidate) -> Candidate:
         x = search.prepared.flat.projected(witness["x_flat"])
         candidate = _run(search, method, x, "went on from a better point beside a stationary one")
     return candidate
+
+
+def _continued(search: Search, method: Method) -> None:
+    """Go on where the iteration limit, and nothing else, ended the first run."""
+    answer, value = search.best.answer, np.inf
+    for _ in range(CONTINUED):
+        before, value = value, search.prepared.evaluator.values(answer.x)[0]
+        if answer.status is not Status.ITERATION_LIMIT or not value < before or search.over:
+            return
+        note = "went on from where the iteration limit ended the first run"
+        answer = _escaped(search, method, _run(search, method, answer.x, note)).answer
 
 
 def _interior_point(search: Search, x0: np.ndarray) -> None:

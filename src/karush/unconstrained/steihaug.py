@@ -1,8 +1,8 @@
 """The truncated step of a trust region by conjugate gradients, after Steihaug and Toint [Ste83].
 
 ```
-CG on  H p = −g  from p = 0, until  ‖r‖ <= η ‖g‖,  dᵀHd <= 0,  or ‖p‖ reaches Δ
-η = min(½, max(√(‖g‖/√n), 10⁻³))
+CG on  H p = −g  from p = 0, until  ‖r‖ <= η ‖g‖,  |r| <= r_end,  dᵀHd <= 0,  or ‖p‖ reaches Δ
+η = min(½, max(√(‖g‖/√n), 10⁻³)),    r_end: what the end of the run asks for, entry by entry
 ```
 
 The iterates grow in length, so the first one outside the ball is cut off at its surface; along negative curvature the
@@ -41,7 +41,7 @@ class _State(NamedTuple):
 
 
 def truncated_step(
-    g: Any, product: Callable[[Any], Any], free: Any, radius: Any, going: Any = True
+    g: Any, product: Callable[[Any], Any], free: Any, radius: Any, going: Any = True, end: Any = 0.0
 ) -> tuple[Any, Any, Any]:
     """p (n,), H p (n,) as the residual has it, and whether no direction of negative curvature was met.
 
@@ -53,6 +53,8 @@ def truncated_step(
         (n,) bool: the variables that move; None for all.
     going
         False: no product is computed and p is 0.
+    end
+        r_end; products beyond it sharpen an answer that is sharp enough, as in section 6.3 of [Kel95].
     """
     n = g.size
     most = int(min(max(MOST_STEPS * n, FEWEST_STEPS), LARGEST_STEPS))
@@ -90,7 +92,7 @@ def truncated_step(
             pd=beta * (pd + step * dd),
             dd=new + beta**2 * dd,
             count=state.count + 1,
-            done=leaves,
+            done=leaves | (jnp.max(jnp.abs(r)) <= end),
             convex=state.convex & ~concave,
         )
 
