@@ -131,7 +131,7 @@ class Instrumented:
                     continue
                 state = list(exact)
                 for slot in step.outputs:
-                    state[slot] = exact[slot] * (1 + unit)
+                    state[slot] = np.asarray(exact[slot] * (1 + unit), dtype=object)
                 try:
                     felt = abs(self._continued(state, k + 1, output, x) - truth).mid()
                 except Undecided:
