@@ -111,6 +111,16 @@ def test_a_plain_point_is_certified_without_multipliers(model, tmp_path, capsys)
     assert "NOT_STATIONARY" in capsys.readouterr().out
 
 
+def test_what_is_not_proved_is_said_and_not_written(model, tmp_path, capsys):
+    point, output = tmp_path / "point.json", tmp_path / "proof.json"
+    point.write_text('{"x": [100.0, 100.0]}')
+    assert main(["prove", f"{model}:saddle", "--at", str(point), "--output", str(output)]) == 1
+    shown = capsys.readouterr()
+    assert "Undecided: " in shown.out
+    assert f"nothing is written to {output}" in shown.err
+    assert not output.exists()
+
+
 def test_a_saddle_is_no_success(model, tmp_path, capsys):
     point = tmp_path / "point.json"
     point.write_text('{"x": [0.0, 0.0]}')

@@ -123,7 +123,7 @@ FITS = {"flow": FLOW, "level": LEVEL, "mode": [1, 2]}
         ('{"x": [1]}', ["must be an object", "'flow', 'level', 'mode'"]),
         (json.dumps({"x": {"flow": FLOW, "level": LEVEL}}), ["lacks 'mode'"]),
         (json.dumps({"x": FITS | {"speed": 1}}), ["'speed'", "remove it"]),
-        (json.dumps({"x": FITS | {"mode": [1]}}), ["x in", ".mode must be a list of 2 parts"]),
+        (json.dumps({"x": FITS | {"mode": [1]}}), ["x.mode must be a list of 2 parts"]),
         (json.dumps({"x": FITS | {"mode": [1, 2, 3]}}), [".mode has '2'", "remove"]),
         (json.dumps({"x": FITS | {"level": [0] * 39}}), [".level has shape (39,)", "(40,)"]),
         (json.dumps({"x": FITS | {"flow": [[1], [2, 3], [4]]}}), [".flow", "unequal"]),

@@ -2,6 +2,7 @@
 
 import json as json_text
 import math
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,9 +72,11 @@ def prove(
             else:
                 proof = prove_point(prepared, point, multipliers, precision=precision, time_limit=time_limit)
     document: dict[str, Any] = {"schema": SCHEMA, **proof.document, "source": file}
-    if output is not None:
-        write(document if proof.proved else {}, output)
     print(json_text.dumps({**document, "report": report(proof)}, indent=1) if json else proof)
+    if output is not None and proof.proved:
+        write(document, output)
+    elif output is not None:
+        print(f"karush: nothing is written to {output}, for nothing is proved", file=sys.stderr)
     return SUCCESS if "strict minimum" in proof or "global minimum" in proof else NO_SUCCESS
 
 

@@ -42,17 +42,17 @@ def read_point(path: str | Path, problem: Problem) -> Point:
     elif schema not in (RESULT, CERTIFICATE):
         raise FileError(f"{path} has schema {schema!r}; this version reads {RESULT!r} and {CERTIFICATE!r}")
     door, _ = open_door(problem.x0, "x0")
-    x = decode(document["x"], door, f"x in {path}")
+    x = decode(document["x"], door, f"{path}: x")
     given = document.get("multipliers")
     if given is None:
         return Point(x, None)
     if not isinstance(given, dict):
         raise FileError(f"multipliers in {path} is {type(given).__name__}; give an object: constraint name -> numbers")
     multipliers = {
-        name: array(part, f"multipliers[{name!r}] in {path}") for name, part in given.items() if name != BOUNDS
+        name: array(part, f"{path}: multipliers[{name!r}]") for name, part in given.items() if name != BOUNDS
     }
     if given.get(BOUNDS) is not None:
-        multipliers[BOUNDS] = decode(given[BOUNDS], door, f"multipliers[{BOUNDS!r}] in {path}")
+        multipliers[BOUNDS] = decode(given[BOUNDS], door, f"{path}: multipliers[{BOUNDS!r}]")
     return Point(x, multipliers)
 
 

@@ -14,6 +14,8 @@ from karush.core.errors import FileError, KarushError
 from karush.problem import Problem
 
 DEFAULT_NAME = "problem"
+JAX_NOTE = "JAX_TRACEBACK_FILTERING"
+"""in JAX's note about the traceback, which is not shown here"""
 
 
 def load_problem(spec: str) -> Problem:
@@ -98,7 +100,7 @@ def users_code(path: Path) -> Iterator[None]:
         inside = "" if last.name == "<module>" else f", in {last.name}"
         message = f"{path}, line {last.lineno}{inside}: {type(error).__name__}: {error}"
         code = f"\n    {last.line}" if last.line else ""
-        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+        notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()) if JAX_NOTE not in note)
         raise FileError(f"{message}{code}{notes}") from error
 
 

@@ -110,10 +110,10 @@ class Proof:
                 f"  proved       {', '.join(self.theorems)}",
                 f"  box          {self.box.lower} to {self.box.upper}",
             ]
-        if self.reason:
-            lines.append(f"  {'not more' if self.theorems else 'undecided':<12} {self.reason}")
+        # Without a theorem the sentence is the reason, and nothing rests on anything.
+        lines += [f"  not more     {self.reason}"] if self.reason and self.theorems else []
         lines += [f"  found        {finding}" for finding in self.findings]
-        lines += [f"  trusted      {item}" for item in self.trusted]
+        lines += [f"  trusted      {item}" for item in self.trusted if self.theorems]
         return "\n".join(lines)
 
 
