@@ -6,6 +6,7 @@ M ⪰ 0   ⟺   elimination meets no negative pivot, and the row of every zero p
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -33,12 +34,13 @@ def semidefinite(rounded: np.ndarray, *terms: np.ndarray) -> bool:
     # Rounding of the sum and of the eigenvalues stays far below; what is left is decided exactly.
     if least > error or least < -error or n > EXACT_UP_TO:
         return least > error
-    return _eliminated(
+    return eliminated(
         [[sum((Fraction(float(part[i, j])) for part in parts), Fraction(0)) for j in range(n)] for i in range(n)]
     )
 
 
-def _eliminated(H: list[list[Fraction]]) -> bool:
+def eliminated(H: list[list[Any]]) -> bool:
+    """Whether the symmetric matrix H of exact rational numbers, of one type, is positive semidefinite; H is used up."""
     n = len(H)
     for k in range(n):
         pivot = H[k][k]
@@ -48,9 +50,9 @@ def _eliminated(H: list[list[Fraction]]) -> bool:
             continue
         for i in range(k + 1, n):
             factor = H[i][k] / pivot
-            if factor != 0:
-                H[i] = [H[i][j] - factor * H[k][j] if j > k else Fraction(0) for j in range(n)]
+            for j in range(k + 1, n):
+                H[i][j] -= factor * H[k][j]
     return True
 
 
-__all__ = ["semidefinite"]
+__all__ = ["eliminated", "semidefinite"]

@@ -1,5 +1,6 @@
 """The door: pytrees of float arrays become one flat array here, and nowhere else."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,12 +31,7 @@ class Door:
         """The pytree whose leaves, one after another, are `flat` (size,); works on NumPy arrays and inside a trace."""
         if len(self.shapes) == 1 and self.shapes[0] == (self.size,):
             return self.treedef.unflatten([flat])
-        leaves, start = [], 0
-        for shape in self.shapes:
-            stop = start + int(np.prod(shape))
-            leaves.append(flat[start:stop].reshape(shape))
-            start = stop
-        return self.treedef.unflatten(leaves)
+        return self.treedef.unflatten(cut(flat, self.shapes))
 
     def ravel(self, tree: Any, argument: str) -> np.ndarray:
         """Flat float64 array of a pytree of this very structure.
@@ -129,6 +125,16 @@ class Door:
             else:
                 out.extend(f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape))
         return tuple(out)
+
+
+def cut(flat: Any, shapes: Iterable[tuple[int, ...]]) -> list[Any]:
+    """Arrays of these shapes that lie one after another in `flat`; in a trace or outside one."""
+    leaves, start = [], 0
+    for shape in shapes:
+        stop = start + int(np.prod(shape))
+        leaves.append(flat[start:stop].reshape(shape))
+        start = stop
+    return leaves
 
 
 def prefix_array(leaf: Any, argument: str, missing: float) -> np.ndarray:

@@ -5,9 +5,9 @@ A KKT point of a convex problem is a global minimum ([NW06], section 12.9). The 
 """
 
 import numpy as np
-from flint import fmpq
 
 from karush.arithmetic.ball_numbers import Undecided, balls
+from karush.arithmetic.semidefinite import eliminated
 from karush.jaxprs.degree import AFFINE, QUADRATIC, degrees
 from karush.proofs.definite import positive_definite
 from karush.proofs.functions import Functions
@@ -52,25 +52,7 @@ def _semidefinite(hessian: np.ndarray, sign: int) -> bool:
         return True
     if not all(ball.is_exact() for ball in signed.flat):
         return False
-    return _rational_semidefinite([[ball.fmpq() for ball in row] for row in signed])
-
-
-def _rational_semidefinite(H: list[list[fmpq]]) -> bool:
-    """Elimination with exact numbers: pivots >= 0, and a zero pivot has a zero row."""
-    n = len(H)
-    for k in range(n):
-        pivot = H[k][k]
-        if pivot < 0:
-            return False
-        if pivot == 0:
-            if any(H[k][j] != 0 for j in range(k + 1, n)):
-                return False
-            continue
-        for i in range(k + 1, n):
-            factor = H[i][k] / pivot
-            if factor != 0:
-                H[i] = [H[i][j] - factor * H[k][j] if j > k else fmpq(0) for j in range(n)]
-    return True
+    return eliminated([[ball.fmpq() for ball in row] for row in signed])
 
 
 __all__ = ["why_convex"]

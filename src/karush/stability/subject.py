@@ -19,7 +19,7 @@ from jax import tree_util
 
 from karush.bounds import Box
 from karush.core.errors import ProblemError, TraceError
-from karush.core.pytrees import path_name
+from karush.core.pytrees import cut, path_name
 from karush.jaxprs.function import call_user
 
 GOLDEN = 0.6180339887498949
@@ -42,12 +42,7 @@ class Inputs:
 
     def unravel(self, flat: Any) -> Any:
         """The pytree of a flat array (n,)."""
-        leaves, start = [], 0
-        for shape in self.shapes:
-            stop = start + int(np.prod(shape))
-            leaves.append(flat[start:stop].reshape(shape))
-            start = stop
-        return self.treedef.unflatten(leaves)
+        return self.treedef.unflatten(cut(flat, self.shapes))
 
     def words(self, flat: np.ndarray) -> str:
         """A point as a person would write it: one entry per leaf."""
