@@ -57,7 +57,13 @@ def rsqrt(a: Twofold) -> Twofold:
     return numbers.reciprocal(numbers.sqrt(a))
 
 
+def bits_of_upper(step: Step, a: Twofold) -> Values:
+    """The bits of the upper part: a program that takes a number apart gets what it would get of one float."""
+    return bind(step, a.hi)
+
+
 OWN: dict[str, Rule] = {
+    "bitcast_convert_type": bits_of_upper,
     **{name: binary(getattr(numbers, name)) for name in ("add", "sub", "mul", "div")},
     "add_any": binary(numbers.add),
     **{name: unary(getattr(numbers, name)) for name in ("sqrt", "square")},
@@ -115,7 +121,7 @@ EXACT = (
     "iota", "empty", "empty2", "and", "or", "not", "xor", "shift_left", "shift_right_logical", "clz",
     "shift_right_arithmetic", "population_count", "reduce_and", "reduce_or", "reduce_xor", "random_bits",
     "random_seed", "random_wrap", "random_unwrap", "random_fold_in", "random_split", "threefry2x32",
-    "bitcast_convert_type", "random_clone",
+    "random_clone",
 )  # fmt: skip
 """primitives that are only met with integers and answers"""
 

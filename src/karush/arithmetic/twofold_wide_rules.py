@@ -43,8 +43,11 @@ def rounded(value: Any) -> Any:
 
 
 def settled(value: Any) -> Any:
-    """A value whose structure is the same on every turn of a loop and in every branch."""
-    return Wide(wide.anchor(value), value.t) if isinstance(value, Wide) else value
+    """A value of the same structure on every turn of a loop and in every branch; its parts have one shape."""
+    if not isinstance(value, Wide):
+        return value
+    leaves, treedef = jax.tree_util.tree_flatten(Wide(wide.anchor(value), value.t))
+    return jax.tree_util.tree_unflatten(treedef, jnp.broadcast_arrays(*leaves))
 
 
 def unary(function: Callable[[Wide], Wide]) -> Rule:
@@ -202,7 +205,7 @@ MOVED = ("gather", *(name for name in arrays.MOVING if name != "neg"))
 WITHIN_RANGE = (
     "floor", "ceil", "round", "sign", "rem", "clamp", "is_finite", "atan2", "cbrt", "asin", "acos", "acosh", "tanh",
     "erf", "erfc", "erf_inv", "lgamma", "digamma", "cumsum", "cumprod", "cummax", "cummin", "sort", "argmax", "argmin",
-    "dot_general", "top_k",
+    "dot_general", "top_k", "bitcast_convert_type",
 )  # fmt: skip
 """primitives whose twofold rule is used as it is"""
 

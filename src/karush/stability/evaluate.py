@@ -41,6 +41,8 @@ class Points:
             return np.asarray(STRUCTURAL[term.op].numpy(term.param, term.args[0].values, term.shape), term.dtype)
         if term.op == "part":
             return term.args[0].values[term.param]
+        if not term.args:
+            return [np.asarray(out)[None] for out in bind(term.param)]
         args = [np.broadcast_to(a.values, (self.count, *a.values.shape[1:])) for a in term.args]
         run = jax.jit(jax.vmap(lambda *given: tuple(bind(term.param, *given))))
         return [np.asarray(out) for out in run(*args)]

@@ -1,13 +1,15 @@
 """The operations of terms: how each is computed at sample points by NumPy, and in the repaired program by JAX."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
 from jax import lax
+
+from karush.stability.tangents import RULES, ruled
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,9 @@ ELEMENTWISE: dict[str, Operation] = {
     ),
 }
 """name of a primitive or of an operation of ours -> how it is computed"""
+ELEMENTWISE |= {
+    name: replace(ELEMENTWISE[name], jax=ruled(ELEMENTWISE[name].jax, rule)) for name, rule in RULES.items()
+}
 
 
 @dataclass(frozen=True)

@@ -22,23 +22,27 @@ from karush.stability.ulps import bits_of_error
 
 POINTS = 256
 LARGEST_SAMPLE = 1 << 12
-"""numbers in all inputs of all sample points"""
+"""numbers in all inputs, or in all outputs, of all sample points"""
 LEAST_POINTS = 16
 ALONE_MEAN, ALONE_TAIL = 0.35, 3.0
 """mean and 99th percentile of the bits of error up to which a program is left alone"""
-GOOD_MEAN = 2.0
+GOOD_MEAN = 1.5
 """mean bits up to which no compensated arithmetic is tried: it costs ten times the time"""
-LARGEST_COMPENSATED, MOST_FUNCTIONS = 40, 2
+LARGEST_COMPENSATED, MOST_FUNCTIONS = 100, 6
 """terms, and elementary functions among them, of a program that compensated arithmetic is tried on"""
+MOST_WIDE = 8
+"""numbers in the outputs up to which compensated arithmetic is tried in its wide form too, which is slow to compile"""
 LEAST_GAIN = 0.15
 """mean bits that a change must save"""
+MUCH = 0.5
+"""part of the error that compensated arithmetic may leave where it does not make the program good: it is dear"""
 RESCUED = 8.0
 """bits by which the largest error must fall for a change that saves less on average"""
 WORSE = 0.5
 """bits by which no part of the range may become worse"""
 REGIONS = 8
 SECONDS = 0.8
-"""longest search; most end much earlier, for want of anything left to gain"""
+"""of the processor's time, the longest search; most end much earlier, for want of anything left to gain"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,8 @@ class Repaired:
 
 def take_sample(program: Traced, rng: np.random.Generator) -> Sample:
     """Points of the box by bit pattern, and the exact outputs there."""
-    size = sum(int(np.prod(low.shape)) for low in program.lows)
+    numbers = [low.shape for low in program.lows], [out.shape for out in program.closed.out_avals]
+    size = max(sum(int(np.prod(shape)) for shape in shapes) for shapes in numbers)
     count = int(np.clip(LARGEST_SAMPLE // max(size, 1), LEAST_POINTS, POINTS))
     columns = [
         spread(low, high, count, program.dtype, rng) for low, high in zip(program.lows, program.highs, strict=True)
@@ -107,10 +112,10 @@ def take_sample(program: Traced, rng: np.random.Generator) -> Sample:
     return Sample(columns, exact, valid)
 
 
-def repair(program: Traced, *, seed: int = 0) -> Repaired:
-    """The program made accurate on its box, or left alone."""
+def repair(program: Traced, *, seed: int = 0, meaning: Traced | None = None) -> Repaired:
+    """The program made accurate on its box, or left alone; its exact values are those of `meaning`, if given."""
     rng = np.random.default_rng(seed)
-    learn, check = take_sample(program, rng), take_sample(program, rng)
+    learn, check = (take_sample(program if meaning is None else meaning, rng) for _ in range(2))
     original = jaxpr_as_fun(program.closed)
     if not any(ok.any() for ok, e in zip(check.valid, check.exact, strict=True) if e.dtype.kind == "f"):
         return Repaired(None, (), (), None, float("nan"), float("nan"), known=False)
@@ -124,7 +129,9 @@ def repair(program: Traced, *, seed: int = 0) -> Repaired:
     pool = search(graph, outputs, judge, SECONDS)
     found = _by_merit(graph, pool, judge, inputs)
     best = _first_good(found, check, before)
-    if (best is None or best.after > GOOD_MEAN) and _is_small(outputs):
+    lost = alone.before if best is None else best.after
+    lanes_lost = best is None and np.quantile(before, 0.99) > RESCUED
+    if (lost > GOOD_MEAN or lanes_lost) and _is_small(outputs):
         best = _with_twice_the_digits(program, found[0], best, check, before)
     return alone if best is None else replace(best, graph=graph)
 
@@ -145,11 +152,15 @@ def _with_twice_the_digits(
     if found.moves:
         programs.append(emit(found.outputs))
         rewrites.append(found.moves)
-    for index, run in compensated_programs(programs, program.closed.in_avals):
+    wide_too = sum(int(np.prod(out.shape)) for out in program.closed.out_avals) <= MOST_WIDE
+    for index, run in compensated_programs(programs, program.closed.in_avals, wide_too=wide_too):
         after = check.errors(run)
-        limit = before.mean() if best is None else best.after
-        if after.mean() < limit - LEAST_GAIN and not _worse_somewhere(check, before, after):
+        lost = before.mean() if best is None else best.after
+        limit = min(lost - LEAST_GAIN, max(GOOD_MEAN, MUCH * before.mean()))
+        if after.mean() < limit and not _worse_somewhere(check, before, after):
             best = Repaired(run, (), rewrites[index], None, float(before.mean()), float(after.mean()), compensated=True)
+            if best.after <= GOOD_MEAN:
+                break
     return best
 
 

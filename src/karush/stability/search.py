@@ -57,7 +57,7 @@ class Judge:
 def search(graph: Graph, outputs: Sequence[Term], judge: Judge, seconds: float) -> list[Candidate]:
     """The original program first, then what was found, of which the best per point are kept."""
     moves = Moves(graph)
-    end = time.perf_counter() + seconds
+    end = time.thread_time() + seconds
     first = candidate_of(tuple(outputs), judge, ())
     seen = {tuple(t.number for t in outputs)}
     grouped = [candidate_of(after, judge, done) for done, after in moves.in_groups(outputs)]
@@ -72,12 +72,12 @@ def search(graph: Graph, outputs: Sequence[Term], judge: Judge, seconds: float) 
                     continue
                 seen.add(key)
                 fresh.append(candidate_of(after, judge, (*state.moves, move)))
-                if time.perf_counter() > end:
+                if time.thread_time() > end:
                     break
         if not fresh:
             break
         pool = best_together(pool + fresh, 2 * WIDTH_OF_BEAM)
-        if pool[0].mean < CLEAN_BITS or time.perf_counter() > end:
+        if pool[0].mean < CLEAN_BITS or time.thread_time() > end:
             break
         frontier = _next(pool, fresh)
     if first not in pool:

@@ -111,7 +111,8 @@ class Stabilized:
         avals = [_aval(leaf) for leaf in leaves]
         key = (tree, tuple((a.shape, str(a.dtype)) for a in avals))
         if key not in self.variants:
-            with jax.ensure_compile_time_eval():
+            # Outside of a trace that may go on, but not `ensure_compile_time_eval`: that rounds what constants make.
+            with jax.core.eval_context():
                 self.variants[key] = self._analysed(tree, avals)
         return self.variants[key]
 
@@ -133,8 +134,7 @@ class Stabilized:
             program = Traced(closed, lows, highs, dtype)
             found = repair(program)
             run = jaxpr_as_fun(closed) if found.run is None else found.run
-            # Compensated programs have compensated derivatives already.
-            ruled = None if found.compensated else accurate_slope(program, run)
+            ruled = accurate_slope(program, found.run)
         changes, source = _changes(found, names), _source(found, names, self.__name__)
         if ruled is not None:
             run = ruled
