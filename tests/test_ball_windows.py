@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from jax import lax
 
+import karush
 from karush.arithmetic.ball import BallProgram, Undecided
 from karush.arithmetic.ball_numbers import around, balls, floats
 from karush.core.precision import float64
+from karush.jaxprs.primal import primal
 
 pytestmark = pytest.mark.user_style
 MATRIX = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -0.2], [0.5, -0.2, 2.0]])
@@ -113,3 +115,56 @@ def test_a_rounding_to_fewer_bits_is_refused():
     both(lambda x: lax.reduce_precision(x, 11, 52), np.array(0.1))
     with pytest.raises(Undecided, match="bits"):
         both(lambda x: lax.reduce_precision(x, 8, 7), np.array(0.1))
+
+
+SYSTEM = np.array([[0.5, 1.0, -2.0], [3.0, -1.0, 0.0], [1.0, 1.0, 4.0]])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b: jnp.linalg.solve(a, b),
+        lambda a, b: jnp.linalg.inv(a) @ b,
+        lambda a, b: jnp.linalg.det(jnp.block([[a, b[:, None]], [b[None], jnp.ones((1, 1))]])),
+        lambda a, b: jax.scipy.linalg.lu_solve(jax.scipy.linalg.lu_factor(a), b),
+        lambda a, b: jnp.concatenate([jnp.ravel(part) for part in jax.scipy.linalg.lu(a[:, :2])]),
+        lambda a, b: jax.vmap(jnp.linalg.solve)(jnp.stack([a, a.T]), jnp.stack([b, 2 * b])),
+    ],
+)
+def test_what_is_factorized_in_balls_is_jaxs(function):
+    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        closed = jax.make_jaxpr(primal(jax.make_jaxpr(function)(SYSTEM, np.ones(3))))(SYSTEM, np.arange(3.0))
+        (value,) = BallProgram(closed)(SYSTEM, np.arange(3.0))
+        np.testing.assert_allclose(floats(value), np.asarray(function(SYSTEM, np.arange(3.0))), rtol=1e-13, atol=1e-13)
+
+
+def test_a_pivot_that_balls_cannot_tell_is_refused_and_one_that_may_change_beside_x_is_not_smooth():
+    with float64():
+        closed = jax.make_jaxpr(lambda a: lax.linalg.lu(a)[0])(np.zeros((2, 2)))
+    wide = around(balls(np.array([[1.0, 2.0], [1.1, 3.0]])), balls(np.full((2, 2), 0.1)))
+    with pytest.raises(Undecided, match="pivot"):
+        BallProgram(closed)(wide)
+    tied = np.array([[1.0, 2.0], [-1.0, 3.0]])
+    assert np.array_equal(floats(BallProgram(closed)(tied)[0]), [[1.0, 2.0], [-1.0, 5.0]])
+    with pytest.raises(Undecided, match="pivot"):
+        BallProgram(closed, smooth=True)(tied)
+
+
+def test_the_minimum_of_a_program_with_a_linear_solve_is_proved():
+    def misfit(x):
+        state = jnp.linalg.solve(jnp.array([[4.0, 1.0], [1.0, 3.0]]) + jnp.diag(x), jnp.array([1.0, 2.0]))
+        return jnp.sum((state - jnp.array([0.1, 0.4])) ** 2)
+
+    proof = karush.prove(karush.Problem(misfit, np.ones(2)), karush.minimize(misfit, np.ones(2)))
+    assert "strict minimum" in proof
+    x = np.linalg.solve(np.diag([0.1, 0.4]), np.array([1.0, 2.0]) - np.array([[4.0, 1.0], [1.0, 3.0]]) @ [0.1, 0.4])
+    np.testing.assert_allclose(proof.box.lower, x, rtol=1e-13)
+
+
+def test_a_solve_that_does_not_solve_is_taken_by_what_it_computes():
+    def claimed(x):
+        return lax.custom_linear_solve(lambda v: v, x, solve=lambda _, b: b**3 - 3 * b, symmetric=True)[0]
+
+    proof = karush.prove(karush.Problem(claimed, np.ones(1)), np.ones(1))
+    assert proof.theorems == ("KKT point", "strict minimum")
+    assert (proof.value.lower, proof.value.upper) == (-2.0, -2.0)

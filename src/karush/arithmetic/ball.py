@@ -38,7 +38,13 @@ DEFAULT_PRECISION = 128
 """bits of the midpoints: of float64's 53, the rest is for cancellation"""
 
 RULES: dict[str, Rule] = {**elementwise.RULES, **logic.RULES, **arrays.RULES, **reductions.RULES, **windows.RULES}
-SMOOTH_RULES: dict[str, Rule] = {**RULES, **elementwise.SMOOTH, **logic.SMOOTH, **reductions.SMOOTH}
+SMOOTH_RULES: dict[str, Rule] = {
+    **RULES,
+    **elementwise.SMOOTH,
+    **logic.SMOOTH,
+    **reductions.SMOOTH,
+    **windows.SMOOTH,
+}
 RULES |= control.rules(RULES, joining=True)
 SMOOTH_RULES |= control.rules(SMOOTH_RULES, joining=False)
 

@@ -2,12 +2,14 @@
 
 ```
 L_jj = √(A_jj − Σ L_jk²),   L_ij = (A_ij − Σ L_ik L_jk) / L_jj,        x_i = (b_i − Σ a_ik x_k) / a_ii
+P A = L U
 ```
 
 Each is the textbook algorithm in balls: whatever JAX calls, the exact result is the same.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -130,6 +132,49 @@ def triangular_solve(step: Step, a: np.ndarray, b: np.ndarray) -> Values:
     return (out if params["left_side"] else np.swapaxes(out, -1, -2),)
 
 
+def lu(step: Step, a: np.ndarray, *, ties: bool = True) -> Values:
+    """P A = L U, L and U in one array, the row swapped at every step, and P; the pivot is the largest of its column.
+
+    Where balls cannot tell which it is: `Undecided`. Of numbers that are exactly equal it is the first if `ties`, which
+    may be another one beside x.
+    """
+    out = a.copy()
+    rows, columns = a.shape[-2:]
+    swaps = np.zeros((*a.shape[:-2], min(rows, columns)), np.int32)
+    order = np.broadcast_to(np.arange(rows, dtype=np.int32), (*a.shape[:-2], rows)).copy()
+    for batch in np.ndindex(*a.shape[:-2]):
+        matrix, taken = out[batch], order[batch]
+        for k in range(min(rows, columns)):
+            pivot = k + _largest(step, matrix[k:, k], ties)
+            swaps[batch][k] = pivot
+            matrix[[k, pivot]], taken[[k, pivot]] = matrix[[pivot, k]], taken[[pivot, k]]
+            matrix[k + 1 :, k] = matrix[k + 1 :, k] / matrix[k, k]
+            matrix[k + 1 :, k + 1 :] -= matrix[k + 1 :, k, None] * matrix[k, None, k + 1 :]
+    return out, swaps, order
+
+
+def permutation(step: Step, swaps: np.ndarray) -> Values:
+    """The order of rows that the swaps of `lu` lead to."""
+    size = step.params["permutation_size"]
+    order = np.broadcast_to(np.arange(size, dtype=step.out_avals[0].dtype), (*swaps.shape[:-1], size)).copy()
+    for batch in np.ndindex(*swaps.shape[:-1]):
+        taken = order[batch]
+        for k, pivot in enumerate(swaps[batch]):
+            taken[[k, pivot]] = taken[[pivot, k]]
+    return (order,)
+
+
+def _largest(step: Step, column: np.ndarray, ties: bool) -> int:
+    """Place of the entry of largest absolute value."""
+    sizes = [abs(entry) for entry in column]
+    best = max(range(len(sizes)), key=lambda k: float(sizes[k].mid()))
+    for k, size in enumerate(sizes):
+        first = ties and k > best and size == sizes[best]  # equality of balls: both exact, and the same number
+        if k != best and not size < sizes[best] and not first:
+            raise Undecided(f"balls cannot tell which row is the pivot of 'lu' at {step.place}")
+    return best
+
+
 def platform_index(step: Step) -> Values:
     """Which of several ways to compute one and the same thing is taken: that of the CPU."""
     ways = step.params["platforms"]
@@ -150,9 +195,14 @@ RULES: dict[str, Rule] = {
     "reduce_precision": reduce_precision,
     "cumlogsumexp": running(logaddexp, np.logaddexp),
     "cholesky": cholesky,
+    "lu": lu,
+    "lu_pivots_to_permutation": permutation,
     "platform_index": platform_index,
     "triangular_solve": triangular_solve,
 }
 """primitive -> rule"""
 
-__all__ = ["RULES"]
+SMOOTH: dict[str, Rule] = {"lu": partial(lu, ties=False)}
+"""primitive -> rule that refuses ties"""
+
+__all__ = ["RULES", "SMOOTH"]

@@ -1,7 +1,8 @@
 """The primal body of a traced program as a function, so that JAX differentiates what is computed and nothing else.
 
-A ``custom_jvp`` or ``custom_vjp`` rule is its author's claim, and ``stop_gradient`` a wish. The derivative of the
-program's real function is that of its operations; here calls are written out and ``stop_gradient`` is the identity.
+A ``custom_jvp`` or ``custom_vjp`` rule is its author's claim, so is that ``custom_linear_solve`` solves, and
+``stop_gradient`` is a wish. The derivative of the program's real function is that of its operations; here calls are
+written out and ``stop_gradient`` is the identity.
 """
 
 from collections.abc import Callable, Sequence
@@ -77,6 +78,14 @@ def _cond(step: Step, which: Any, *operands: Any) -> Sequence[Any]:
     return lax.switch(jnp.asarray(which, jnp.int32), branches, *operands)
 
 
+def _linear_solve(step: Step, *operands: Any) -> Sequence[Any]:
+    """What ``solve`` computes; that it inverts ``matvec`` is its author's claim, on which JAX's derivative rests."""
+    sizes = step.params["const_lengths"]
+    before = sizes.matvec + sizes.vecmat
+    solve = inline(step.params["jaxprs"].solve, sites=step.sites, real=True)
+    return _run(solve, (*operands[before : before + sizes.solve], *operands[sum(sizes) :]))
+
+
 def _identity(step: Step, *operands: Any) -> Sequence[Any]:
     return operands
 
@@ -132,6 +141,7 @@ RULES = {
     "scan": _scan,
     "while": _while,
     "cond": _cond,
+    "custom_linear_solve": _linear_solve,
     "stop_gradient": _identity,
     "reduce_max": _extreme(jnp.argmax),
     "reduce_min": _extreme(jnp.argmin),

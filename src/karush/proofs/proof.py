@@ -12,7 +12,7 @@ from karush.proofs.proof_file import write
 
 TRUSTED = (
     "python-flint and Arb: that every ball holds the exact result",
-    "karush's walker and its rules for balls (karush.arithmetic), some 1300 lines",
+    "karush's walker and its rules for balls (karush.arithmetic), some 1700 lines",
     "JAX: that the traced program is the user's function, and that its derivatives of primitives are right",
     "Python, NumPy's moving of array elements, and the machine",
 )
