@@ -1,17 +1,19 @@
 """A problem traced and compiled, to be solved again and again."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jax.tree_util import treedef_is_leaf
 
 from karush.api.options import Options, backend_options, own_limits, read_options
 from karush.backends import registry
 from karush.certificates import Certificate, judge
 from karush.certificates.rounding import held_against_rounding
-from karush.core.errors import OptionError, ProblemError, TraceError
+from karush.core.errors import OptionError, ProblemError, RoundingWarning, TraceError
 from karush.core.pytrees import Door, open_door
 from karush.core.status import Status
 from karush.problem.problem import Problem
@@ -19,9 +21,11 @@ from karush.proofs.functions import Functions
 from karush.proofs.polish import POLISHED_UP_TO, ExactEvaluator, polish_flat
 from karush.proofs.polish import PRECISION as POLISHED_PRECISION
 from karush.solvers import strategies
+from karush.solvers.doubt import sentence, spoilt
 from karush.solvers.prepared import Prepared as Parts
 from karush.solvers.result import BOUNDS, Result
 from karush.solvers.sharpen import sharpened
+from karush.stability.findings import Finding
 from karush.unconstrained import drive, search
 from karush.unconstrained.method import Method
 from karush.unconstrained.methods import BY_NAME, read_method
@@ -50,6 +54,7 @@ class Prepared:
         self.parts = Parts.of(problem)
         self._chosen: dict[str, tuple[str | Method, str]] = {}
         self._latest_start: tuple[bytes, np.ndarray, tuple[str, ...]] | None = None
+        self._latest_doubt: tuple[bytes, tuple[Finding, ...]] | None = None
 
     @property
     def problem(self) -> Problem:
@@ -85,6 +90,7 @@ class Prepared:
         parts = self.parts
         if params is not None:
             parts.set_params(params)
+            self._latest_doubt = None
         start, notes = self._start(x0, warm)
         method, why = chosen.method, "asked for"
         if method == "auto":
@@ -94,6 +100,10 @@ class Prepared:
             candidate = self._polished(candidate, chosen.tol)
         answer, certificate = candidate.answer, candidate.certificate
         notes += (candidate.note,) if candidate.note else ()
+        findings = self._spoilt(start, answer.x, certificate, chosen.tol)
+        if findings:
+            notes += (sentence(findings[0]),)
+            warnings.warn(f"{sentence(findings[0])}; see Result.findings", RoundingWarning, stacklevel=2)
         y, z = certificate.multipliers
         if candidate.values is None:
             at = parts.evaluator(answer.x, y)
@@ -116,6 +126,7 @@ class Prepared:
             iterations=answer.iterations,
             evaluations=answer.evaluations,
             notes=notes,
+            findings=findings,
             seconds=time.perf_counter() - began,
             name=parts.problem.name,
         )
@@ -165,6 +176,17 @@ class Prepared:
         polished = strategies.Candidate(answer, judged, note, exact.values(x))
         return polished if polished.rank <= candidate.rank else candidate
 
+    def _spoilt(
+        self, start: np.ndarray, answer: np.ndarray | None, certificate: Certificate, tol: float
+    ) -> tuple[Finding, ...]:
+        """`spoilt`, looked at once for the same way."""
+        if certificate.success or answer is None:
+            return ()
+        way = start.tobytes() + answer.tobytes() + np.float64(tol).tobytes()
+        if self._latest_doubt is None or self._latest_doubt[0] != way:
+            self._latest_doubt = (way, spoilt(self.parts, start, answer, certificate, tol))
+        return self._latest_doubt[1]
+
     def _choice(self, driver: str) -> tuple[str | Method, str]:
         if driver not in self._chosen:
             by_size = search.choose(self.parts, driver)
@@ -187,6 +209,10 @@ class Prepared:
         if x0 is None and warm is not None:
             x0 = warm.x
         flat = self.parts.flat
+        latest = self._latest_start
+        if latest is not None and _is_plain(flat.door, x0) and latest[0] == x0.tobytes():
+            # What is checked below held when these very numbers came last.
+            return latest[1], latest[2]
         x = flat.x0 if x0 is None else _same_structure(flat.door, x0)
         if self._latest_start is None or self._latest_start[0] != x.tobytes():
             start, notes = self._projected(x)
@@ -224,6 +250,12 @@ def as_problem(problem: Problem | Callable[..., Any], x0: Any, fields: dict[str,
             )
         return replace(problem, **fields) if fields else problem
     return Problem(problem, x0, **fields)
+
+
+def _is_plain(door: Door, x0: Any) -> bool:
+    """Whether x0 is a float64 vector, and the problem's own start was one."""
+    plain = type(x0) is np.ndarray and x0.dtype == np.float64 and door.shapes == (x0.shape,)
+    return plain and treedef_is_leaf(door.treedef)
 
 
 def _same_structure(door: Door, x0: Any) -> np.ndarray:

@@ -12,6 +12,9 @@ KarushError
 ```
 
 A message names the argument, its value, the condition that it violates, and the cure.
+
+`RoundingWarning` is the one warning: a solve without success in which rounding has spoilt what the user's functions
+return, with the line.
 """
 
 
@@ -45,3 +48,7 @@ class FileError(KarushError, ValueError):
 
 class SensitivityError(KarushError):
     """A condition under which a solution may be differentiated fails; the message says which, and by how much."""
+
+
+class RoundingWarning(UserWarning):
+    """A solve ended without success, and rounding has spoilt what its functions return; the message says where."""

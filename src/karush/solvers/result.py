@@ -16,6 +16,7 @@ from karush.problem.flat import FlatProblem
 from karush.solvers.active import BOUNDS as BOUNDS
 from karush.solvers.active import Active, active_limits, distances
 from karush.solvers.summary import summarize
+from karush.stability.findings import Finding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -53,6 +54,8 @@ class Result:
     """calls of the user's functions, value and derivatives counted as one"""
     notes: tuple[str, ...] = ()
     """what was done that was not asked for, such as a start projected onto the bounds"""
+    findings: tuple[Finding, ...] = ()
+    """without success: where in the user's functions rounding has spoilt what they return, if it has"""
     seconds: float = 0.0
     name: str | None = None
     """name of the problem"""

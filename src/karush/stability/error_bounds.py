@@ -104,26 +104,6 @@ SLACK = 4.0
 """a relative bound is worth this factor at the largest member of a wide interval: it is better at all small ones"""
 
 
-def overflowing(form: Format, e: Interval, r: Any, t: Any) -> Any:
-    """Where a result may overflow, of a known sign and a known size, so that an infinity can stand for it."""
-    return ((e.lo > 0.0) | (e.hi < 0.0)) & (r < MEANT) & (t <= MEANT * form.largest)
-
-
-def bears(name: str, operands: Values) -> list[Any]:
-    """Where an operand that may be infinite gives what its exact value gives, or an infinity again (`Value.over`)."""
-    if name in ("neg", "abs", "exp", "select_n"):
-        return [True] * len(operands)
-    if name == "div":
-        return [False, True]
-    if name in ("add", "add_any"):
-        a, b = (v.exact for v in operands)
-        agree = ((a.lo >= 0.0) & (b.lo >= 0.0)) | ((a.hi <= 0.0) & (b.hi <= 0.0))
-        return [agree & ~jnp.asarray(other.over) for other in reversed(operands)]
-    if name == "mul":
-        return [(least(widened(other)) >= 1.0) & ~jnp.asarray(other.over) for other in reversed(operands)]
-    return [False] * len(operands)
-
-
 def add(form: Format, a: Value, b: Value, e: Interval, sign: float = 1.0) -> Bounds:
     """Sum or difference."""
     loose = own(form, 1.0, jnp.zeros_like(e.lo), error(a) + error(b), e)
@@ -293,7 +273,6 @@ __all__ = [
     "Format",
     "Value",
     "add",
-    "bears",
     "better",
     "chosen",
     "contract",
@@ -303,7 +282,6 @@ __all__ = [
     "most",
     "moved",
     "mul",
-    "overflowing",
     "own",
     "power",
     "power_of_two",

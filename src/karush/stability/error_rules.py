@@ -14,6 +14,8 @@ from karush.jaxprs.walk import Program, Step, missing_rule
 from karush.stability import error_bounds as bounds
 from karush.stability.error_bounds import MEANT, Bounds, Format, Value, Values, error, least, most, own, widened
 from karush.stability.error_margins import FAR, NEAR_EXPONENT, PASSES
+from karush.stability.error_overflow import OVERFLOWS, bears, overflowing
+from karush.stability.error_signs import positive
 
 Rule = Callable[[Format, Step, Values, Interval], tuple[Bounds, Any]]
 """``rule(format, step, operands, enclosure of the result) -> bounds, and where all operands are in the domain``"""
@@ -186,16 +188,6 @@ RULES: dict[str, Rule] = {
 }
 """primitive -> rule"""
 
-NOT_NEGATIVE = frozenset({"exp", "exp2", "abs", "square", "sqrt", "rsqrt", "logistic", "cosh", "acosh", "erfc", "acos"})
-"""functions whose computed values are not negative"""
-OVERFLOWS = frozenset({"exp", "exp2", "expm1", "sinh", "cosh", "add", "add_any", "mul", "square", "div"})
-"""operations that overflow where their result does, and nowhere on the way"""
-KEEPS_SIGN = frozenset(
-    {"add", "add_any", "mul", "div", "max", "min", "clamp", "reduce_sum", "reduce_prod", "reduce_max", "reduce_min"}
-    | {"dot_general", "pow", "floor", "ceil", "round", "integer_pow", "log1p", "expm1", "tanh", "atan", "asinh", "sinh"}
-)
-"""functions whose computed values are not negative where their operands are not"""
-
 
 def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
     """One step on bounded values.
@@ -217,7 +209,7 @@ def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
         fine = [v.fine & ~jnp.asarray(v.over) for v in operands]
         return [Value(answer, same=same, fine=fine[0] & fine[1])]
     if name not in MOVING:
-        holds = bounds.bears(name, operands)
+        holds = bears(name, operands)
         operands = [v._replace(fine=v.fine & (~jnp.asarray(v.over) | b)) for v, b in zip(operands, holds, strict=True)]
     exact = INTERVALS[name](step, *[v.exact for v in operands])
     if not any(isinstance(item, Interval) for item in exact):
@@ -241,11 +233,11 @@ def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
     shape = jnp.shape(e.lo)
     over = ~(most(e) * (1.0 + r) + t < form.largest)
     if name in OVERFLOWS:
-        large = bounds.overflowing(form, e, r, t)
+        large = overflowing(form, e, r, t)
     else:
         large = operands[0].over if name in ("neg", "abs") else False
     fine = (~over | large) & inside & _all_fine(operands, shape)
-    parts = (r, t, before, _positive(step, operands), fine, over)
+    parts = (r, t, before, positive(step, operands), fine, over)
     return [Value(e, *[jnp.broadcast_to(part, shape) for part in parts])]
 
 
@@ -289,20 +281,6 @@ def _same(operands: Sequence[Value], like: Any) -> Any:
 def _shape(like: Any) -> tuple[int, ...]:
     like = like.lo if isinstance(like, Interval) else like.can_be_true if isinstance(like, Truth) else like
     return jnp.shape(like)
-
-
-def _positive(step: Step, operands: Sequence[Value]) -> Any:
-    name = step.primitive
-    square = name == "mul" and step.inputs[0] == step.inputs[1]
-    even = name == "integer_pow" and step.params["y"] % 2 == 0
-    if name in NOT_NEGATIVE or square or even:
-        return True
-    if name in KEEPS_SIGN and all(isinstance(v.exact, Interval) for v in operands):
-        out = jnp.asarray(True)
-        for v in operands:
-            out = out & jnp.all(jnp.asarray(v.positive))
-        return out
-    return False
 
 
 __all__ = ["RULES", "bounded", "run"]
