@@ -29,6 +29,7 @@ from flint import arb, ctx
 from benchmarks.grammar import HIGH, LOW, generate
 from benchmarks.paths import portable
 from benchmarks.soundness_library import library
+from benchmarks.state import commit
 from karush.arithmetic.ball import BallProgram, Undecided
 from karush.arithmetic.ball_numbers import around, balls
 from karush.arithmetic.interval import IntervalProgram, enter
@@ -234,9 +235,10 @@ def _balls(name: str, subject: Subject, lower: np.ndarray, upper: np.ndarray, x:
                         tally.unsound.append(f"{name}: ball of box {lower[box].tolist()}, {upper[box].tolist()}")
 
 
-def report(tally: Tally, count: int, seconds: float) -> str:
+def report(tally: Tally, count: int, seconds: float, state: str) -> str:
     """Markdown."""
     rows = {
+        "commit": state,
         "functions": count,
         "points": tally.points,
         "numbers compared with interval ends": tally.compared,
@@ -248,10 +250,20 @@ def report(tally: Tally, count: int, seconds: float) -> str:
         "programs without a rule": len(tally.refused),
         "**unsound**": len(tally.unsound),
     }
-    lines = ["# Soundness of enclosures", "", "| | |", "|---|---|", *[f"| {k} | {v:,} |" for k, v in rows.items()]]
+    lines = [
+        "# Soundness of enclosures",
+        "",
+        "| | |",
+        "|---|---|",
+        *[f"| {k} | {_shown(v)} |" for k, v in rows.items()],
+    ]
     reasons = Counter(text.split(": ", 1)[1].split(" at ")[0] for text in tally.refused)
     lines += ["", f"{seconds:.0f} s.", *[f"- without a rule: {why} ({k})" for why, k in reasons.items()]]
     return "\n".join([*lines, *[f"- UNSOUND {text}" for text in tally.unsound[:50]]]) + "\n"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def main() -> None:
@@ -263,7 +275,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--last", type=int, default=10**9)
     given = parser.parse_args()
-    start, whole = time.perf_counter(), Tally()
+    start, whole, state = time.perf_counter(), Tally(), commit()
     chosen = [(k, v) for k, v in functions(given.functions).items() if given.only in k][given.first : given.last]
     for k, (name, case) in enumerate(chosen):
         try:
@@ -274,11 +286,11 @@ def main() -> None:
         if tally.unsound or k % 20 == 0:
             print(f"{k} {time.perf_counter() - start:.0f} s {name[:60]} {tally.unsound[:3]}", flush=True)
         jax.clear_caches()
-    text = report(whole, len(chosen), time.perf_counter() - start)
+    text = report(whole, len(chosen), time.perf_counter() - start, state)
     print(text)
     if len(chosen) >= given.functions:
         (FOLDER / "soundness.md").write_text(text)
-        (FOLDER / "soundness.json").write_text(json.dumps(vars(whole), indent=1) + "\n")
+        (FOLDER / "soundness.json").write_text(json.dumps({"commit": state, **vars(whole)}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -256,7 +256,7 @@ def test_a_broken_rule_is_caught(name, monkeypatch):
 
     assert not violated()
     wrong = _broken(name)
-    monkeypatch.setitem(interval.RULES, name, interval.guarded(lambda step, *operands: (wrong(*operands),)))
+    monkeypatch.setitem(interval.PROGRAM_RULES, name, interval.guarded(lambda step, *operands: (wrong(*operands),)))
     assert violated()
 
 

@@ -140,8 +140,10 @@ def test_integers_that_are_not_decided_are_intervals_of_integers():
     assert (list(out.lo), list(out.hi)) == ([-1.0, -4.0], [5.0, -1.0])
     out = values(lambda x: (x.astype(jnp.int8) * jnp.int8(100)).astype(float), *box((0.5, 2.7)))
     assert (out.lo[0], out.hi[0]) == (-math.inf, math.inf)
+    out = values(lambda x: jnp.arange(3.0)[x.astype(int)], *box((0.5, 2.7)))
+    assert (out.lo[0], out.hi[0]) == (0.0, 2.0)
     with pytest.raises(TraceError, match="integer"):
-        values(lambda x: jnp.arange(3.0)[x.astype(int)], *box((0.5, 2.7)))
+        values(lambda x: jnp.left_shift(x.astype(int), 1) * 1.0, *box((0.5, 2.7)))
 
 
 def test_a_truth_value_of_a_number_that_may_be_undefined_is_open():

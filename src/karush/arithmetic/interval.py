@@ -20,6 +20,7 @@ from karush.arithmetic import interval_arrays as arrays
 from karush.arithmetic import interval_control as control
 from karush.arithmetic import interval_functions as functions
 from karush.arithmetic import interval_logic as logic
+from karush.arithmetic import interval_places as places
 from karush.arithmetic import interval_running as running
 from karush.arithmetic import interval_special as special
 from karush.arithmetic.interval_numbers import (
@@ -212,6 +213,25 @@ RULES |= control.rules(RULES)
 """primitive -> rule"""
 
 
+def at_places(name: str, rule: Callable[..., Interval]) -> Rule:
+    """`rule` where a real array is read or written at a place that is not decided, else that of `RULES`."""
+
+    def placed(step: Step, *operands: Any) -> Values:
+        counted = [aval.dtype.kind in "iu" for aval in step.in_avals]
+        kinds = [isinstance(operand, Interval) for operand in operands]
+        undecided = any(kind for kind, whole in zip(kinds, counted, strict=True) if whole)
+        if undecided and all(kind for kind, whole in zip(kinds, counted, strict=True) if not whole):
+            return (rule(step, *operands),)
+        return RULES[name](step, *operands)
+
+    return placed
+
+
+PROGRAM_RULES = RULES | {name: at_places(name, rule) for name, rule in (places.READS | places.WRITES).items()}
+PROGRAM_RULES |= control.rules(PROGRAM_RULES)
+"""primitive -> rule, of whole programs: not for analyses that follow each element, as an element read may be several"""
+
+
 def require_double() -> None:
     """Refuse to compute where JAX would round every end to float32.
 
@@ -243,7 +263,7 @@ class IntervalProgram:
             for a primitive without a rule, with its name and the user's line.
         """
         require_double()
-        outputs = interpret(self.program, boxes, RULES, lift=lift)
+        outputs = interpret(self.program, boxes, PROGRAM_RULES, lift=lift)
         return [joined(real(value)) for value in outputs]
 
 

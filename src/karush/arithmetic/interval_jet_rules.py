@@ -1,6 +1,6 @@
 """Rules of enclosed derivatives, one per primitive, and programs that run by them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -30,7 +30,7 @@ from karush.arithmetic.interval_jets import (
     whole_power,
     zeros,
 )
-from karush.arithmetic.interval_numbers import Interval, Truth, constant, dense_ok, each, lift
+from karush.arithmetic.interval_numbers import Interval, Truth, constant, dense_ok, each, joined, lift
 from karush.arithmetic.interval_slopes import SLOPES
 from karush.core.errors import TraceError
 from karush.jaxprs.walk import Program, Rule, Step, inline, interpret
@@ -221,9 +221,6 @@ def guarded(rule: Rule, fallback: Rule, stepped: Stepped) -> Rule:
     return guard
 
 
-SUMS = ("scatter-add", "scatter-sub", "reduce_sum", "cumsum")
-
-
 def table(n: int | None = None, *, second: bool = False) -> dict[str, Rule]:
     """Rules for derivatives in n variables; None, for values that have none where they jump."""
     stepped = steps(n, second=second)
@@ -260,6 +257,7 @@ def table(n: int | None = None, *, second: bool = False) -> dict[str, Rule]:
     answers = ("and", "or", "not", "reduce_and", "reduce_or", "argmax", "argmin", *values.EXACT.split())
     rules = {name: guarded(rule, values.RULES[name], stepped) for name, rule in own.items()}
     rules |= {name: guarded(on_values(values.RULES[name]), values.RULES[name], stepped) for name in answers}
+    rules |= {name: further.read(name, rules[name], stepped) for name in ("gather", "dynamic_slice")}
     return rules | loops(rules, lifted, n, second=second)
 
 
@@ -269,6 +267,9 @@ RULES: dict[str, Rule] = table()
 
 class JetProgram:
     """A closed jaxpr of one flat float64 array (n,), evaluated on a box with derivatives of its one output (k,)."""
+
+    own: Mapping[str, Rule] = {}
+    """rules beside those of `table`"""
 
     def __init__(self, closed_jaxpr: Any, *, second: bool = False):
         self.program: Program = inline(closed_jaxpr, values.keep, real=True)
@@ -280,13 +281,13 @@ class JetProgram:
         n = jnp.shape(box.lo)[0]
         unit = jnp.eye(n)
         start = Jet(box, Interval(unit, unit), zeros((n, n, n)) if self.second else None)
-        out = interpret(self.program, [start], table(n, second=self.second), lift=lifted)[0]
+        out = interpret(self.program, [start], {**table(n, second=self.second), **self.own}, lift=lifted)[0]
         out = out if isinstance(out, Jet) else Jet(values.real(out))
         shape = jnp.shape(out.value.lo)
-        first = zeros((n, *shape)) if out.first is None else _closed(out.first)
+        value, first = joined(out.value), zeros((n, *shape)) if out.first is None else joined(_closed(out.first))
         if not self.second:
-            return out.value, first
-        return out.value, first, zeros((n, n, *shape)) if out.second is None else _closed(out.second)
+            return value, first
+        return value, first, zeros((n, n, *shape)) if out.second is None else joined(_closed(out.second))
 
 
 def _closed(d: Interval) -> Interval:

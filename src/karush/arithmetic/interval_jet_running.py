@@ -5,6 +5,7 @@ f(u, v):    f_u u_i + f_v v_i,     f_uu u_i u_j + f_vv v_i v_j + f_uv (u_i v_j +
 ```
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from karush.arithmetic import interval_basics as basics
+from karush.arithmetic import interval_places as places
 from karush.arithmetic import interval_running as running
 from karush.arithmetic import interval_special as special
-from karush.arithmetic.interval_jet_loops import stacked, turn_of
+from karush.arithmetic.interval_jet_loops import Stepped, stacked, turn_of
 from karush.arithmetic.interval_jets import (
     Jet,
     composed,
@@ -50,6 +52,37 @@ def _moved(a: Jet, change: Callable[[Any], Any]) -> Jet:
         None if a.first is None else each(first, full(a.first)),
         None if a.second is None else each(second, full(a.second)),
     )
+
+
+def read(name: str, rule: Rule, stepped: Stepped) -> Rule:
+    """`rule` of ``gather`` or ``dynamic_slice``, and reads at places that are not decided, which may be jumps.
+
+    Where several elements may be read, the derivative is the whole line. What constants are read so is a step.
+    """
+    hull = places.READS[name]
+
+    def anywhere(step: Step, a: Any, *at: Any) -> Values:
+        if not isinstance(a, Jet) or not any(isinstance(place, Jet) for place in at):
+            return rule(step, a, *at)
+        known = [place.value if isinstance(place, Jet) else place for place in at]
+        if a.first is None:
+            return stepped(step, lambda step, *given: (hull(step, *given),), (a, *known))
+        shape = jnp.shape(a.value.lo)
+        # Elements are told apart by numbers from 1 on; 0 stands for a fill value.
+        names = jnp.arange(1.0, 1.0 + math.prod(shape)).reshape(shape)
+        which = hull(step, Interval(names, names), *known, slope=True)
+
+        def follow(part: Interval | None, lead: int) -> Interval | None:
+            if part is None:
+                return None
+            run = lambda part: hull(step, part, *known, slope=True)  # noqa: E731
+            for _ in range(lead):
+                run = jax.vmap(run)
+            return unbounded(run(full(part)), which.lo < which.hi)
+
+        return (Jet(hull(step, a.value, *known), follow(a.first, 1), follow(a.second, 2)),)
+
+    return anywhere
 
 
 def pieces(step: Step, a: Jet, axis: int) -> list[Jet]:
@@ -242,4 +275,4 @@ RULES: dict[str, Rule] = {
 }
 """primitive -> rule"""
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "read"]

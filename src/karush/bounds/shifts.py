@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from karush.arithmetic import interval as values
 from karush.arithmetic import interval_functions as functions
 from karush.arithmetic.interval_arrays import dot, total
-from karush.arithmetic.interval_jet_rules import JetProgram, lifted, table
-from karush.arithmetic.interval_jets import Jet, plus, zeros
+from karush.arithmetic.interval_jet_rules import JetProgram
+from karush.arithmetic.interval_jets import Jet, plus
 from karush.arithmetic.interval_numbers import Interval, constant, dense_ok, hull
 from karush.arithmetic.interval_slopes import at_ends
-from karush.jaxprs.walk import Program, Step, interpret
+from karush.jaxprs.walk import Program, Step
 
 MOST_TERMS = 128
 """length of x up to which all pairs are formed"""
@@ -242,31 +242,11 @@ OWN: dict[str, Callable[..., Any]] = {"softmax": softmax, "logsumexp": logsumexp
 class FoldedJets(JetProgram):
     """Enclosed derivatives of a program, with softmax and log-sum-exp as steps."""
 
+    own = OWN
+
     def __init__(self, closed_jaxpr: Any, *, second: bool = False):
         super().__init__(closed_jaxpr, second=second)
         self.program = folded(self.program)
-
-    def __call__(self, box: Interval) -> tuple[Interval, ...]:
-        """As of `JetProgram`."""
-        if not any(step.primitive in OWN for step in self.program.steps):
-            return super().__call__(box)
-        values.require_double()
-        n = jnp.shape(box.lo)[0]
-        unit = jnp.eye(n)
-        start = Jet(box, Interval(unit, unit), zeros((n, n, n)) if self.second else None)
-        (out,) = interpret(self.program, [start], {**table(n, second=self.second), **OWN}, lift=lifted)
-        shape = jnp.shape(out.value.lo)
-        first = zeros((n, *shape)) if out.first is None else _whole(out.first)
-        if not self.second:
-            return out.value, first
-        return out.value, first, zeros((n, n, *shape)) if out.second is None else _whole(out.second)
-
-
-def _whole(d: Interval) -> Interval:
-    """The whole line where a derivative is not defined."""
-    if d.ok is None:
-        return d
-    return Interval(jnp.where(d.ok, d.lo, -jnp.inf), jnp.where(d.ok, d.hi, jnp.inf))
 
 
 __all__ = ["FoldedJets", "folded"]
