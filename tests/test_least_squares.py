@@ -183,6 +183,14 @@ def test_a_sparse_jacobian_equals_the_dense_one():
     assert np.max(np.abs(sparse.jacobian.toarray() - there)) <= 1e-6 * np.max(np.abs(there))
     assert np.allclose(sparse.covariance(), dense.covariance(), rtol=1e-5, atol=1e-12)
 
+    def interrupt(row):
+        if row["iteration"] == 2:
+            raise KeyboardInterrupt
+
+    stopped = karush.least_squares(chain, start, sparse=True, callback=interrupt)
+    assert stopped.status is karush.Status.INTERRUPTED
+    assert sparse.cost < stopped.cost < 0.5 * float(np.sum(chain(start) ** 2))
+
 
 def test_large_residuals_are_solved_with_the_exact_second_order_term():
     # Gauss–Newton diverges here: its linear factor is |λ| = 4 > 1, as the residual's curvature outweighs JᵀJ.

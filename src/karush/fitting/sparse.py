@@ -7,7 +7,7 @@ exact residuals, so that only the speed of the last steps suffers.
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import asdex
 import jax
@@ -77,56 +77,84 @@ def sparse_jacobian(fit: Fit, asked: bool | None) -> SparseJacobian | None:
     return SparseJacobian(fit, pattern)
 
 
+class _State(NamedTuple):
+    """Between two iterations; the best point so far."""
+
+    x: np.ndarray
+    """(n,)"""
+    r: np.ndarray
+    """(m,)"""
+    matrix: Any
+    """(m, n) sparse"""
+    cost: float
+    damping: float
+    factor: float
+    """of the damping, when the next step is refused"""
+    scale: np.ndarray
+    """(n,) D²"""
+    cosine: float = 1.0
+    length: float = 0.0
+    """‖d‖ of the last step"""
+    status: Status | None = None
+    """None while there is more to do"""
+
+
 def sparse_loop(
     fit: Fit, jacobian: SparseJacobian, x: np.ndarray, tol: float, effort: Effort, max_iterations: int
 ) -> Run:
-    """Run from x (n,)."""
+    """Run from x (n,); Ctrl-C ends it with the best point so far."""
     with np.errstate(all="ignore"):
         x = np.clip(x, fit.lower, fit.upper)
         r, matrix = jacobian(x)
         effort.residuals += 1
         effort.columns += jacobian.colors
-        cost = _cost(fit, r)
-        if not np.isfinite(cost):
+        state = _State(x, r, matrix, _cost(fit, r), FIRST_DAMPING, 2.0, np.zeros(fit.n))
+        if not np.isfinite(state.cost):
             return Run(x, r, matrix, np.inf, Status.EVALUATION_FAILED, 1.0)
-        damping, factor, scale = FIRST_DAMPING, 2.0, np.zeros(fit.n)
-        cosine, status = 1.0, Status.ITERATION_LIMIT
-        for _ in range(max_iterations):
-            weighted_r, weighted, scale = _linearised(fit, r, matrix, scale)
-            gradient = weighted.T @ weighted_r
-            held = ((x <= fit.lower) & (gradient > 0)) | ((x >= fit.upper) & (gradient < 0))
-            free = np.flatnonzero(~held)
-            part = weighted[:, free]
-            whole = _solved(part, gradient[free], scale[free], EPS)
-            size, known = float(np.linalg.norm(weighted_r)), NOISE * EPS * float(np.max(np.abs(matrix) @ np.abs(x)))
-            tangent = float(np.linalg.norm(part @ whole))
-            cosine = tangent / size if size > 0 else 0.0
-            if tangent <= max(0.1 * tol * size, known):
-                status = Status.CONVERGED
-                break
-            d = np.zeros(fit.n)
-            d[free] = _solved(part, gradient[free], scale[free], damping)
-            trial = np.clip(x + d, fit.lower, fit.upper)
-            ahead = weighted_r + weighted @ (trial - x)
-            predicted = 0.5 * float(weighted_r @ weighted_r - ahead @ ahead)
-            new_cost = _cost(fit, jacobian.residual(trial))
-            effort.residuals += 1
-            gain = (cost - new_cost) / predicted if predicted > 0 else -1.0
-            hidden = predicted <= NOISE * EPS * cost and new_cost <= cost * (1.0 + NOISE * EPS)
-            if gain > 0 or hidden:
-                x = trial
-                r, matrix = jacobian(x)
-                effort.columns += jacobian.colors
-                damping = max(damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3), EPS)
-                factor, cost = 2.0, new_cost
-            else:
-                damping, factor = damping * factor, 2.0 * factor
-            if hidden or not damping < MOST_DAMPING:
-                status = Status.STEP_FAILED
-                break
-            if not effort.watch(cost, cosine, float(np.linalg.norm(d))):
-                break
-    return Run(x, r, matrix, cost, effort.stopped or status, cosine)
+        try:
+            for _ in range(max_iterations):
+                state = _advance(fit, jacobian, state, tol, effort)
+                if state.status is not None or not effort.watch(state.cost, state.cosine, state.length):
+                    break
+        except KeyboardInterrupt:
+            effort.stopped = Status.INTERRUPTED
+    status = effort.stopped or state.status or Status.ITERATION_LIMIT
+    return Run(state.x, state.r, state.matrix, state.cost, status, state.cosine)
+
+
+def _advance(fit: Fit, jacobian: SparseJacobian, state: _State, tol: float, effort: Effort) -> _State:
+    """One step of Levenberg and Marquardt, taken or refused."""
+    x, cost, damping, factor = state.x, state.cost, state.damping, state.factor
+    weighted_r, weighted, scale = _linearised(fit, state.r, state.matrix, state.scale)
+    gradient = weighted.T @ weighted_r
+    held = ((x <= fit.lower) & (gradient > 0)) | ((x >= fit.upper) & (gradient < 0))
+    free = np.flatnonzero(~held)
+    part = weighted[:, free]
+    whole = _solved(part, gradient[free], scale[free], EPS)
+    size, known = float(np.linalg.norm(weighted_r)), NOISE * EPS * float(np.max(np.abs(state.matrix) @ np.abs(x)))
+    tangent = float(np.linalg.norm(part @ whole))
+    state = state._replace(scale=scale, cosine=tangent / size if size > 0 else 0.0)
+    if tangent <= max(0.1 * tol * size, known):
+        return state._replace(status=Status.CONVERGED)
+    d = np.zeros(fit.n)
+    d[free] = _solved(part, gradient[free], scale[free], damping)
+    trial = np.clip(x + d, fit.lower, fit.upper)
+    ahead = weighted_r + weighted @ (trial - x)
+    predicted = 0.5 * float(weighted_r @ weighted_r - ahead @ ahead)
+    new_cost = _cost(fit, jacobian.residual(trial))
+    effort.residuals += 1
+    gain = (cost - new_cost) / predicted if predicted > 0 else -1.0
+    hidden = predicted <= NOISE * EPS * cost and new_cost <= cost * (1.0 + NOISE * EPS)
+    state = state._replace(length=float(np.linalg.norm(d)))
+    if gain > 0 or hidden:
+        r, matrix = jacobian(trial)
+        effort.columns += jacobian.colors
+        damping = max(damping * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3), EPS)
+        state = state._replace(x=trial, r=r, matrix=matrix, cost=new_cost, damping=damping, factor=2.0)
+    else:
+        damping = damping * factor
+        state = state._replace(damping=damping, factor=2.0 * factor)
+    return state._replace(status=Status.STEP_FAILED) if hidden or not damping < MOST_DAMPING else state
 
 
 def _cost(fit: Fit, r: np.ndarray) -> float:
