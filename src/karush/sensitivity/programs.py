@@ -28,8 +28,10 @@ class Programs:
         self.real = [np.asarray(leaf).dtype == np.float64 for leaf in param_leaves]
         self.shapes = [np.shape(leaf) for leaf in param_leaves]
         self.evaluator = Evaluator(closed_jaxpr, param_leaves, m)
-        self._forward = jax.jit(self._forward_traced)
-        self._adjoint = jax.jit(self._adjoint_traced)
+        # Of long programs XLA's fusion takes minutes, as in the evaluator.
+        options = self.evaluator.fused_options
+        self._forward = jax.jit(self._forward_traced, compiler_options=options)
+        self._adjoint = jax.jit(self._adjoint_traced, compiler_options=options)
 
     def flat(self, leaves: list[Any]) -> np.ndarray:
         """p (P,) of the leaves of params."""
