@@ -45,6 +45,17 @@ def false_claims(rows: dict[tuple[str, str], dict], names: list[str], solver: st
     return [name for name, row in mine if row.get("claimed") and not row.get("verified")]
 
 
+def proved(rows: dict[tuple[str, str], dict], names: list[str]) -> dict[str, dict]:
+    """Of karush's successes that the checker does not verify, those with a proved minimum, and how far off it lies."""
+    mine = {name: rows[name, OURS] for name in false_claims(rows, names, OURS)}
+    wanted = ("kkt", "rounding", "proved", "distance")
+    return {
+        name: {key: row[key] for key in wanted}
+        for name, row in mine.items()
+        if "strict minimum" in row.get("proved", ())
+    }
+
+
 def warm_means(rows: dict[tuple[str, str], dict], names: list[str]) -> tuple[int, dict[str, float]]:
     """Number of problems that all solve, and the geometric means of their warm times."""
     who = solvers(rows, names)
@@ -70,6 +81,7 @@ def summary(rows: dict[tuple[str, str], dict], listed: dict[str, dict]) -> dict:
             "union of peers": len(union),
             "verified by a peer, not by karush": sorted(union - verified(rows, names, OURS)),
             "success not verified": {solver: false_claims(rows, names, solver) for solver in who},
+            "success not verified, but a minimum proved": proved(rows, names),
             "solved by all": count,
             "warm, geometric mean in ms": {solver: round(1e3 * mean, 4) for solver, mean in means.items()},
         }
@@ -96,6 +108,12 @@ def _part(rows: dict[tuple[str, str], dict], listed: dict[str, dict], kind: str)
 def _lists(rows: dict[tuple[str, str], dict], listed: dict[str, dict]) -> str:
     lines = ["## Names\n"]
     for kind, found in summary(rows, listed).items():
+        for name, row in found["success not verified, but a minimum proved"].items():
+            lines.append(
+                f"- {kind}, {name}: proved in ball arithmetic that a strict local minimum lies within "
+                f"{row['distance']:.1e} relative of the answer; max |gradient| {row['kkt']:.1e}, of which rounding "
+                f"of x alone may bring {row['rounding']:.1e}"
+            )
         missed = found["verified by a peer, not by karush"]
         lines.append(f"- {kind}, verified by another and not by karush: {', '.join(missed) or 'none'}")
         for solver, names in found["success not verified"].items():

@@ -160,6 +160,7 @@ def measure(name: str) -> None:
     checker = Derivatives.of(problem)
     rows: dict[str, dict] = {}
     ready: dict[str, Callable[[], Answer]] = {}
+    points: dict[str, np.ndarray] = {}
     for solver, make in solvers_for(problem).items():
         began = time.perf_counter()
         row: dict = {"problem": name, "n": problem.n, "solver": solver}
@@ -174,9 +175,20 @@ def measure(name: str) -> None:
         row |= {"claimed": answer.claimed, "status": answer.status, "iterations": answer.iterations}
         row |= {"evaluations": answer.evaluations, "value": float(checker.values(jnp.asarray(answer.x))[0])}
         row |= judged(checker, answer) | (answer.extra() if answer.extra else {})
-        rows[solver], ready[solver] = row, solve
+        rows[solver], ready[solver], points[solver] = row, solve, answer.x
         show(row)
     warm(rows, ready)
+    if rows.get("karush", {}).get("claimed") and not rows["karush"]["verified"]:
+        show(rows["karush"] | beyond_rounding(problem, points["karush"]))
+
+
+def beyond_rounding(problem: BenchmarkProblem, x: np.ndarray) -> dict:
+    """What rounding of x alone brings of the gradient, and what `karush.prove` says of x, in ball arithmetic."""
+    hessian = np.asarray(jax.jit(jax.hessian(problem.objective))(jnp.asarray(x)))
+    row: dict = {"rounding": float(np.max(np.abs(hessian) @ (0.5 * np.spacing(np.abs(x)))))}
+    stated = karush.Problem(problem.objective, problem.x0, bounds=(problem.lower, problem.upper), name=problem.name)
+    proof = karush.prove(stated, x)
+    return row | {"proved": list(proof.theorems), "distance": proof.distance if proof.proved else None}
 
 
 def warm(rows: dict[str, dict], ready: dict[str, Callable[[], Answer]]) -> None:
