@@ -1,5 +1,6 @@
 """The derivative of a solution is the implicit function theorem's, or it is refused with the condition that fails."""
 
+import re
 from functools import cache
 
 import jax.numpy as jnp
@@ -148,12 +149,13 @@ def test_a_problem_without_params_has_derivatives_in_its_limits_only():
 
 def refused(objective, x0, words, **rest):
     result = karush.minimize(karush.Problem(objective, x0, params={"p": 0.0}, **rest))
-    with pytest.raises(SensitivityError, match=words):
+    with pytest.raises(SensitivityError) as caught:
         karush.sensitivity(result)
+    return re.search(words, str(caught.value))
 
 
 def test_what_is_no_certified_minimum_is_refused():
-    refused(lambda x, p: (x[0] - p["p"]) ** 2 + x[1] ** 4, np.ones(2), "verdict on result is STATIONARY")
+    assert refused(lambda x, p: (x[0] - p["p"]) ** 2 + x[1] ** 4, np.ones(2), "verdict on result is STATIONARY")
 
 
 def test_dependent_constraints_are_named():
@@ -161,11 +163,11 @@ def test_dependent_constraints_are_named():
         karush.equal(lambda x, p: x[0] + x[1], 1.0, name="one"),
         karush.equal(lambda x, p: x[0] + x[1], 1.0, name="two"),
     ]
-    refused(lambda x, p: x @ x + p["p"] * x[0], np.ones(2), "LICQ fails.*among one, two", constraints=rows)
+    assert refused(lambda x, p: x @ x + p["p"] * x[0], np.ones(2), "LICQ fails.*among one, two", constraints=rows)
 
 
 def test_a_weakly_active_limit_is_named():
-    refused(
+    assert refused(
         lambda x, p: (x[0] - p["p"]) ** 2 + (x[1] - 1.0) ** 2,
         np.ones(2),
         r"strict complementarity fails: x\[0\]",
@@ -174,7 +176,7 @@ def test_a_weakly_active_limit_is_named():
 
 
 def test_a_kink_in_params_alone_is_seen():
-    refused(lambda x, p: (x - jnp.abs(p["p"])) ** 2, 1.0, "lies on a kink, .* abs at")
+    assert refused(lambda x, p: (x - jnp.abs(p["p"])) ** 2, 1.0, "lies on a kink, .* abs at")
 
 
 def test_bad_tangents_and_cotangents_say_what_is_wrong():

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 
 import karush
-from karush.core.errors import OptionError
+from karush.core.errors import OptionError, ProblemError, RoundingWarning
 
 LOWEST = 1e-9
 """lower bound of the probe, and its minimiser: -(1 - cos x)/x^2 rises from -1/2"""
@@ -15,7 +15,8 @@ def cancelling(x):
 
 
 def test_the_cancelling_probe_is_undecided_as_written_and_solved_when_repaired():
-    plain = karush.minimize(cancelling, 1e-8, bounds=(LOWEST, 3.0))
+    with pytest.warns(RoundingWarning, match="cancellation"):
+        plain = karush.minimize(cancelling, 1e-8, bounds=(LOWEST, 3.0))
     assert not plain.success
     repaired = karush.minimize(cancelling, 1e-8, bounds=(LOWEST, 3.0), stabilize=True)
     assert repaired.success
@@ -24,8 +25,27 @@ def test_the_cancelling_probe_is_undecided_as_written_and_solved_when_repaired()
     assert LOWEST <= float(repaired.x) < 1e-3
 
 
-def test_stabilize_is_yes_or_no_and_needs_a_range():
+def test_constraints_and_functions_of_params_are_repaired_too():
+    def share(x, p):
+        return (1 - jnp.cos(p["k"] * x)) / (p["k"] * x) ** 2
+
+    # As it is written the row is 0 below 1e-8; exactly it falls from 1/2, so that x <= 1e-9 is all that 0.5 lets be.
+    problem = karush.Problem(
+        lambda x, p: x * p["k"],
+        1e-8,
+        bounds=(LOWEST, 3.0),
+        constraints=[karush.between(share, lower=0.25, name="share")],
+        params={"k": 1.0},
+    )
+    result = karush.minimize(problem, stabilize=True)
+    assert result.success
+    assert abs(float(result.x) - LOWEST) < 1e-8
+    with pytest.warns(RoundingWarning):
+        assert not karush.minimize(problem).success
+
+
+def test_stabilize_is_yes_or_no_and_takes_no_whole_numbers():
     with pytest.raises(OptionError, match="True or False"):
         karush.minimize(cancelling, 1.0, stabilize="yes")
-    with pytest.raises(OptionError, match="range of params"):
-        karush.minimize(lambda x, p: (x - p) ** 2, 1.0, params=2.0, stabilize=True)
+    with pytest.raises(ProblemError, match="int"):
+        karush.minimize(lambda x, p: (x - p) ** 2, 1.0, params=2, stabilize=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from karush.api.options import Options, read_options
 from karush.api.prepared import Prepared, as_problem
-from karush.api.stabilized import read_stabilize, with_stable_objective
+from karush.api.stabilized import read_stabilize, with_stable_functions
 from karush.certificates import Certificate
 from karush.core.errors import ProblemError
 from karush.problem.problem import Problem
@@ -62,7 +62,7 @@ def minimize(problem: Problem | Callable[..., Any], x0: Any = None, **arguments:
     """
     options = {name: arguments.pop(name) for name in list(arguments) if name in Options.__dataclass_fields__}
     read_options(options)
-    repaired = with_stable_objective if read_stabilize(arguments) else lambda given: given
+    repaired = with_stable_functions if read_stabilize(arguments) else lambda given: given
     if isinstance(problem, Problem):
         return Prepared(repaired(as_problem(problem, None, arguments))).solve(x0, **options)
     return Prepared(repaired(as_problem(problem, x0, arguments))).solve(**options)

@@ -1,6 +1,7 @@
 """`prove`: theorems about a point, from any solver."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def require_sensible(precision: int, time_limit: float | None) -> None:
     """Refuse a number of bits or of seconds that is none."""
     if isinstance(precision, bool) or not isinstance(precision, int) or precision < LEAST_PRECISION:
         raise OptionError(f"precision is {precision!r}; give a number of bits, {LEAST_PRECISION} or more")
-    if time_limit is not None and not time_limit > 0:
+    if time_limit is not None and not (isinstance(time_limit, Real) and time_limit > 0):
         raise OptionError(f"time_limit is {time_limit!r}; give positive seconds, or None")
 
 

@@ -1,8 +1,9 @@
-"""A problem whose objective is computed accurately, for ``minimize(..., stabilize=True)``."""
+"""A problem whose functions are computed accurately, for ``minimize(..., stabilize=True)``."""
 
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from karush.bounds import Box
@@ -10,32 +11,49 @@ from karush.core.errors import OptionError
 from karush.core.precision import float64
 from karush.core.pytrees import open_door
 from karush.problem.bounds import read_bounds
+from karush.problem.constraints import Constraint
+from karush.problem.flat import read_params
 from karush.problem.problem import Problem
 from karush.stability import Stabilized, stabilize
 
+RANGE_OF_PARAMS = 2.0
+"""Parameters are taken from ``p / RANGE_OF_PARAMS`` to ``p RANGE_OF_PARAMS``; what is 0 stays 0."""
 
-def with_stable_objective(problem: Problem) -> Problem:
-    """The problem with its objective repaired on the box of its bounds.
 
-    Constraints stay as they are: their rows are judged at the user's own limits.
+def with_stable_functions(problem: Problem) -> Problem:
+    """The problem with its objective and its constraints repaired on the box of its bounds.
 
-    Raises
-    ------
-    OptionError
-        for a problem with parameters, whose range is not known.
+    A repaired function is the same function for all values of the parameters; that it is accurate is measured where
+    they are between half and twice the values given. `linear` constraints, and functions that `stabilize` has made, stay
+    as they are; so do the limits of the constraints.
     """
-    if problem.params is not None:
-        raise OptionError(
-            "stabilize=True cannot know the range of params; hand in karush.stabilize(objective, boxes) instead"
-        )
-    if isinstance(problem.objective, Stabilized):
-        return problem
     door, _ = open_door(problem.x0, "x0")
     low, high = read_bounds(problem.bounds, door, door.names())
     largest = np.finfo(np.float64).max
     with float64():
-        box = Box(door.unravel(np.maximum(low, -largest)), door.unravel(np.minimum(high, largest)))
-        return replace(problem, objective=stabilize(problem.objective, box))
+        boxes = (Box(door.unravel(np.maximum(low, -largest)), door.unravel(np.minimum(high, largest))),)
+        if problem.params is not None:
+            boxes += (_around(read_params(problem.params)),)
+        constraints = [_repaired(constraint, boxes) for constraint in problem.constraints]  # type: ignore[union-attr]
+        return replace(problem, objective=_stable(problem.objective, boxes), constraints=constraints)
+
+
+def _around(params: Any) -> Box:
+    """The box of parameters near those given."""
+    ends = [jax.tree.map(lambda p, end=end: _end(p, end), params) for end in (np.minimum, np.maximum)]
+    return Box(*ends)
+
+
+def _end(p: np.ndarray, end: Any) -> np.ndarray:
+    return end(p / RANGE_OF_PARAMS, p * RANGE_OF_PARAMS) if p.dtype.kind == "f" else p
+
+
+def _repaired(constraint: Constraint, boxes: tuple[Box, ...]) -> Constraint:
+    return constraint if constraint.flat else replace(constraint, function=_stable(constraint.function, boxes))
+
+
+def _stable(function: Any, boxes: tuple[Box, ...]) -> Any:
+    return function if isinstance(function, Stabilized) else stabilize(function, boxes)
 
 
 def read_stabilize(arguments: dict[str, Any]) -> bool:
@@ -46,4 +64,4 @@ def read_stabilize(arguments: dict[str, Any]) -> bool:
     return given
 
 
-__all__ = ["read_stabilize", "with_stable_objective"]
+__all__ = ["read_stabilize", "with_stable_functions"]

@@ -14,7 +14,7 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr
 from jax.extend.source_info_util import user_context
 
-from karush.jaxprs.walk import Program, Step, bind, inline, interpret
+from karush.jaxprs.walk import Program, Step, bind, inline, interpret, no_derivative
 
 
 def primal(closed_jaxpr: ClosedJaxpr) -> Callable[..., list[Any]]:
@@ -30,7 +30,11 @@ def _run(program: Program, operands: Sequence[Any]) -> list[Any]:
 def _in_place(step: Step, *operands: Any) -> Sequence[Any]:
     """The step itself, traced anew under the user's line."""
     with user_context(step.sites[0].source_info.traceback):
-        return bind(step, *operands)
+        try:
+            return bind(step, *operands)
+        except NotImplementedError as error:
+            # A custom rule may be all that there is: jax.scipy.special.zeta.
+            raise no_derivative(f"'{step.primitive}' at {step.place} without its custom rule") from error
 
 
 def _extreme(find: Callable[..., Any]) -> Callable[..., Sequence[Any]]:

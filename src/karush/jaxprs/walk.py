@@ -242,6 +242,13 @@ def missing_rule(step: Step) -> TraceError:
     )
 
 
+def no_derivative(named: str) -> TraceError:
+    """The error for operations that JAX has no derivative of."""
+    return TraceError(
+        f"JAX has no derivative of {named}; write it with other operations, or give it one by jax.custom_jvp"
+    )
+
+
 def bind(step: Step, *values: Any) -> Sequence[Any]:
     """The rule that computes what JAX computes."""
     primitive = step.equation.primitive
@@ -250,4 +257,4 @@ def bind(step: Step, *values: Any) -> Sequence[Any]:
     return out if primitive.multiple_results else (out,)
 
 
-__all__ = ["Program", "Rule", "Step", "bind", "called", "inline", "interpret", "missing_rule"]
+__all__ = ["Program", "Rule", "Step", "bind", "called", "inline", "interpret", "missing_rule", "no_derivative"]
