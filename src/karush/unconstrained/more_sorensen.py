@@ -83,5 +83,5 @@ def on_sphere(g: Any, H: Any, radius: Any) -> tuple[Any, Any]:
     short = jnp.where(apart, -gamma / jnp.where(apart, d + least, 1.0), 0.0)
     missing = jnp.sqrt(jnp.maximum(radius**2 - jnp.vdot(short, short), 0.0))
     along = jnp.where(gamma[0] > 0, -missing, missing)
-    completed = short + jnp.where(d[0] < 0, along, 0.0) * jax.nn.one_hot(0, d.size, dtype=d.dtype)
+    completed = short + jnp.where(d[0] < -rounding_of(H), along, 0.0) * jax.nn.one_hot(0, d.size, dtype=d.dtype)
     return vectors @ jnp.where(hard, completed, regular), d[0] >= -rounding_of(H)

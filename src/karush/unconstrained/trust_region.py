@@ -27,6 +27,9 @@ FIRST_RADIUS = 1.0
 """Δ at the start, in typical sizes of the variables, times √n"""
 ROUNDING = 10.0 * EPS
 """relative rounding of f; a fall below it says nothing, see section 17.4.2 of [CGT00]"""
+NOISE = EPS**0.5
+"""relative rounding of an f whose terms cancel; a rise up to it counts for less than a slope that falls by HALF"""
+HALF = 0.5
 
 
 class Trial(NamedTuple):
@@ -70,8 +73,10 @@ def assess(task: Task, before: Progress, trial: Trial, value: Any, gradient: Any
     ratio = jnp.where(finite, (fall + slack) / (trial.promised + slack), -jnp.inf)
     # Below rounding the slope decides, for values no longer can.
     unseen = trial.promised <= slack
-    flatter = stationarity(task, trial.x, gradient)[1] < before.strict_error
-    accepted = finite & jnp.where(unseen, (fall >= -slack) & flatter, ratio > ACCEPTED)
+    error = stationarity(task, trial.x, gradient)[1]
+    flatter = (fall >= -slack) & (error < before.strict_error)
+    flatter |= (fall >= -NOISE * jnp.abs(before.value) / task.f_unit) & (error <= HALF * before.strict_error)
+    accepted = finite & jnp.where(unseen, flatter, ratio > ACCEPTED)
     grown = jnp.where((ratio > GOOD) & (trial.length >= AT_EDGE * radius), GROW * radius, radius)
     shrunk = jnp.where(ratio < POOR, SHRINK * jnp.minimum(trial.length, radius), grown)
     return Assessment(
