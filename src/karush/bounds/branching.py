@@ -1,6 +1,7 @@
 """Branch and bound of the largest norm of a derivative over a box, and a search for points where it is large."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,17 @@ KEPT = 8
 SHRINK = 0.35
 """factor of the search's reach from round to round"""
 Norm = tuple[float, float]
-Tighter = Callable[[np.ndarray, np.ndarray], float]
-"""ends (n,) of one box -> another bound on it"""
+Tighter = Callable[[np.ndarray, np.ndarray, float, float], float]
+"""ends (n,) of one box, a bound on it, a time of `time.monotonic` -> another bound, of any size where the time is up
+or it will not be the lesser one"""
+
+
+class Bound(NamedTuple):
+    """A bound beside that of the enclosed derivative, which costs more."""
+
+    tighter: Tighter
+    boxes: int
+    """on how many boxes it may be asked for"""
 
 
 class Found(NamedTuple):
@@ -37,16 +47,18 @@ def search(
     norm: Norm,
     ratio: float,
     budget: int,
-    tighter: tuple[Tighter, int] | None = None,
+    more: Sequence[Bound] = (),
+    until: float = np.inf,
 ) -> Found:
-    """Halve the boxes with the largest bounds until ``upper <= ratio lower`` or the budget is spent.
+    """Halve the boxes with the largest bounds until ``upper <= ratio lower`` or budget or time are spent.
 
-    `tighter` is another bound, and on how many boxes it may be asked for; the worst come first.
+    `more` are other bounds, in the order in which they are asked for, the worst boxes first; `until` is a time of
+    `time.monotonic`.
     """
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         budget = 1
     best, point, direction = 0.0, np.clip(0.0, low, high), np.zeros_like(low)
-    count, dropped, calls = 0, 0.0, 0
+    count, dropped, left = 0, 0.0, [bound.boxes for bound in more]
     boxes, above = (low[None], high[None]), np.full(1, np.inf)
     bounds, axes = np.zeros(0), np.zeros(0, int)
     kept = (np.zeros((0, low.size)), np.zeros((0, low.size)))
@@ -55,12 +67,12 @@ def search(
         fresh = np.minimum(norm_bound(found, norm), above)
         if count == 0:
             best, point, direction = climbed(run, low, high, norm)
-        if tighter is not None:
+        for place, bound in enumerate(more):
             for k in np.argsort(-fresh, kind="stable"):
-                if calls >= tighter[1] or fresh[k] <= ratio * best:
+                if left[place] < 1 or fresh[k] <= ratio * best or time.monotonic() > until:
                     break
-                fresh[k] = min(fresh[k], tighter[0](boxes[0][k], boxes[1][k]))
-                calls += 1
+                fresh[k] = min(fresh[k], bound.tighter(boxes[0][k], boxes[1][k], float(fresh[k]), until))
+                left[place] -= 1
         count += boxes[0].shape[0]
         points = np.concatenate([0.5 * boxes[0] + 0.5 * boxes[1], *boxes])
         points = np.clip(np.where(np.isfinite(points), points, 0.0), low, high)
@@ -74,7 +86,7 @@ def search(
         dropped = max(dropped, float(np.max(bounds[done], initial=0.0)))
         kept, bounds, axes = (kept[0][~done], kept[1][~done]), bounds[~done], axes[~done]
         room = min(BATCH // 2, (budget - count) // 2)
-        if bounds.size == 0 or room < 1:
+        if bounds.size == 0 or room < 1 or time.monotonic() > until:
             break
         chosen = np.argsort(-bounds, kind="stable")[:room]
         rest = np.setdiff1d(np.arange(bounds.size), chosen)
@@ -115,4 +127,4 @@ def at_points(
     return norms.lower(found.lo, found.hi, *norm)
 
 
-__all__ = ["Found", "search"]
+__all__ = ["Bound", "Found", "search"]

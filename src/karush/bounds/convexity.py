@@ -24,6 +24,7 @@ from karush.bounds.convexity_curve import EVERYWHERE
 from karush.bounds.convexity_hessian import Search, eigenvalue_bounds, hessians, middles, search
 from karush.bounds.convexity_rules import walk
 from karush.bounds.convexity_witness import Segments, Witness, checked
+from karush.bounds.deadline import deadline
 from karush.core.errors import OptionError, TraceError
 from karush.core.precision import float64
 from karush.jaxprs.degree import AFFINE, QUADRATIC, degrees
@@ -85,7 +86,7 @@ class Convexity:
         return "\n".join(lines)
 
 
-def convexity(function: Any, box: Box, *, budget: int = BUDGET) -> Convexity:
+def convexity(function: Any, box: Box, *, budget: int = BUDGET, time_limit: float | None = None) -> Convexity:
     """Decide whether a function is convex on a box.
 
     Parameters
@@ -96,6 +97,8 @@ def convexity(function: Any, box: Box, *, budget: int = BUDGET) -> Convexity:
         `karush.Box`, whose structure is that of x; infinite ends are allowed.
     budget
         Boxes on which Hessians are enclosed at most; 0 leaves them out, and with them the modulus.
+    time_limit
+        Seconds after which no box is divided any more; compilation counts, and is not cut short.
 
     Raises
     ------
@@ -109,14 +112,15 @@ def convexity(function: Any, box: Box, *, budget: int = BUDGET) -> Convexity:
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
         raise OptionError(f"budget is {budget!r}; give a number of boxes, 0 or more")
+    until = deadline(time_limit)
     flat, low, high = traced_on(function, box)
     if not flat.is_scalar:
         raise TraceError(f"convexity is asked of a function of {flat.k} outputs; return one number of shape ()")
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        return decide(flat, low, high, budget)
+        return decide(flat, low, high, budget, until)
 
 
-def decide(flat: FlatFunction, low: np.ndarray, high: np.ndarray, budget: int) -> Convexity:
+def decide(flat: FlatFunction, low: np.ndarray, high: np.ndarray, budget: int, until: float = np.inf) -> Convexity:
     """`convexity` of a traced function, within `float64()`."""
     segments = Segments(flat, low, high)
     found = _quadratic(flat, low, high)
@@ -132,7 +136,7 @@ def decide(flat: FlatFunction, low: np.ndarray, high: np.ndarray, budget: int) -
             witness, _ = checked(flat, segments.random(SEED))
             if witness is not None:
                 return _refuted(found, witness)
-        found, direction = _by_hessian(flat, (low, high), free, found, limit)
+        found, direction = _by_hessian(flat, (low, high), free, found, (limit, until))
     if found.verdict != "undecided":
         return found
     candidates = segments.random(SEED) if direction is None else segments.along(*direction)
@@ -222,7 +226,11 @@ def _by_rules(flat: FlatFunction, low: np.ndarray, high: np.ndarray) -> Convexit
 
 
 def _by_hessian(
-    flat: FlatFunction, box: tuple[np.ndarray, np.ndarray], free: np.ndarray, found: Convexity, budget: int
+    flat: FlatFunction,
+    box: tuple[np.ndarray, np.ndarray],
+    free: np.ndarray,
+    found: Convexity,
+    limits: tuple[int, float],
 ) -> tuple[Convexity, tuple[np.ndarray, np.ndarray] | None]:
     """What enclosed Hessians add; else a point and a direction of certainly negative curvature, if one was met."""
     count = int(np.count_nonzero(free))
@@ -230,7 +238,7 @@ def _by_hessian(
         more = f"; the Hessian is enclosed up to {HESSIAN_UP_TO} variables" if found.reason else ""
         return replace(found, reason=found.reason + more), None
     try:
-        met: Search = search(hessians(flat, free), *box, free, budget)
+        met: Search = search(hessians(flat, free), *box, free, *limits)
     except TraceError as error:
         return replace(found, reason=found.reason and f"{found.reason}; {error}"), None
     found = replace(found, boxes=met.boxes)

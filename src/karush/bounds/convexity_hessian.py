@@ -9,6 +9,7 @@ Parts that meet share points, where an open choice (a kink, a jump) is open in o
 second derivative unbounded: no kink is missed between parts.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -117,8 +118,11 @@ def middles(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.clip(point, low, high)
 
 
-def search(run: Run, low: np.ndarray, high: np.ndarray, free: np.ndarray, budget: int) -> Search:
-    """Bisect the parts whose Hessian is not known to be semidefinite, the worst first."""
+def search(run: Run, low: np.ndarray, high: np.ndarray, free: np.ndarray, budget: int, until: float = np.inf) -> Search:
+    """Bisect the parts whose Hessian is not known to be semidefinite, the worst first.
+
+    `until` is a time of `time.monotonic`.
+    """
     bounded = np.isfinite(low) & np.isfinite(high)
     whole = np.where(bounded, np.where(bounded, high, 0.0) - np.where(bounded, low, 0.0), np.inf)
     parts = (low[None], high[None])
@@ -146,7 +150,7 @@ def search(run: Run, low: np.ndarray, high: np.ndarray, free: np.ndarray, budget
         kept = (np.concatenate([kept[0], parts[0]]), np.concatenate([kept[1], parts[1]]))
         bounds = np.concatenate([bounds, below])
         least = float(bounds.min())
-        if least >= max(0.0, GOOD_MODULUS * met) or count >= budget:
+        if least >= max(0.0, GOOD_MODULUS * met) or count >= budget or time.monotonic() > until:
             break
         chosen = np.argsort(bounds, kind="stable")[: min(BATCH // 4, budget - count)]
         rest = np.setdiff1d(np.arange(bounds.size), chosen)

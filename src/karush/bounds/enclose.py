@@ -7,6 +7,7 @@ monotone       [F(x at the ends where F' says so)]        exact where f is monot
 ```
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from karush.arithmetic.interval_functions import add, mul, sub
 from karush.arithmetic.interval_jet_rules import JetProgram
 from karush.arithmetic.interval_margins import label
 from karush.bounds.box import Box, traced_on
+from karush.bounds.deadline import deadline
 from karush.core.errors import OptionError, TraceError
 from karush.core.precision import float64
 from karush.jaxprs.function import FlatFunction
@@ -63,7 +65,9 @@ class Enclosure:
         return "\n".join(lines)
 
 
-def enclose(function: Any, box: Box, *, width: float | None = None, budget: int = BUDGET) -> Enclosure:
+def enclose(
+    function: Any, box: Box, *, width: float | None = None, budget: int = BUDGET, time_limit: float | None = None
+) -> Enclosure:
     """Enclose the range of a function on a box: ``lower <= f(x) <= upper`` for every x in it.
 
     Parameters
@@ -76,6 +80,8 @@ def enclose(function: Any, box: Box, *, width: float | None = None, budget: int 
         Wanted slack between the enclosure and the attained range, absolute; None: 1e-3 of the attained range.
     budget
         Boxes evaluated at most; 1 gives the enclosure without subdivision.
+    time_limit
+        Seconds after which no box is divided any more; compilation counts, and is not cut short.
 
     Raises
     ------
@@ -90,9 +96,10 @@ def enclose(function: Any, box: Box, *, width: float | None = None, budget: int 
         raise OptionError(f"budget is {budget!r}; give a number of boxes, 1 or more")
     if width is not None and not width >= 0.0:
         raise OptionError(f"width is {width!r}; give a number >= 0, or None")
+    until = deadline(time_limit)
     flat, low, high = traced_on(function, box)
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        found = subdivide(evaluator(flat), low, high, width, budget)
+        found = subdivide(evaluator(flat), low, high, width, budget, until)
     lower, upper, inner_low, inner_high, defined, count = found
     out = flat.out.unravel
     return Enclosure(out(lower), out(upper), (out(inner_low), out(inner_high)), defined, count, label())
@@ -168,6 +175,7 @@ def subdivide(
     high: np.ndarray,
     width: float | None,
     budget: int,
+    until: float = np.inf,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool, int]:
     """Bisect boxes that reach beyond the attained range: lower, upper, attained low and high (k,), defined, boxes.
 
@@ -191,7 +199,7 @@ def subdivide(
         wanted = _slack(inner_low, inner_high) if width is None else width
         enough = beyond.size == 0 or (float(beyond.max()) <= wanted and bool(parts[2].all()))
         room = min(BATCH // 2, (budget - count) // 2)
-        if enough or room < 1 or not np.all(np.isfinite(boxes)):
+        if enough or room < 1 or not np.all(np.isfinite(boxes)) or time.monotonic() > until:
             break
         chosen = np.argsort(-np.where(parts[2], beyond, np.inf), kind="stable")[:room]
         halves = halved(boxes[0][chosen], boxes[1][chosen], parts[5][chosen])

@@ -14,7 +14,8 @@ import jax
 from karush.arithmetic.interval_margins import label
 from karush.bounds import norms
 from karush.bounds.box import Box, traced_on
-from karush.bounds.branching import search
+from karush.bounds.branching import Bound, search
+from karush.bounds.deadline import deadline
 from karush.bounds.derivative_boxes import derivative
 from karush.bounds.layers import recognised
 from karush.bounds.loewner import by_order
@@ -82,6 +83,7 @@ def lipschitz(
     of: Literal["function", "gradient"] = "function",
     ratio: float = 1.05,
     budget: int = BUDGET,
+    time_limit: float | None = None,
 ) -> Lipschitz:
     """Bound the Lipschitz constant of a function on a box, from above and from below.
 
@@ -99,6 +101,9 @@ def lipschitz(
         Subdivision ends when ``upper <= ratio lower``.
     budget
         Boxes evaluated at most.
+    time_limit
+        Seconds after which no more boxes are looked at; what was found by then is valid, with less between the bounds
+        where there is more time. Compilation counts, and is not cut short.
 
     Raises
     ------
@@ -117,6 +122,7 @@ def lipschitz(
         raise OptionError(f"budget is {budget!r}; give a number of boxes, 1 or more")
     if not ratio >= 1.0:
         raise OptionError(f"ratio is {ratio!r}; give a number >= 1")
+    until = deadline(time_limit)
     flat, low, high = traced_on(function, box)
     if of == "gradient" and not flat.is_scalar:
         raise TraceError(f"the gradient of a function of {flat.k} outputs is asked for; return one number of shape ()")
@@ -124,13 +130,15 @@ def lipschitz(
         second = of == "gradient"
         network = recognised(flat.closed_jaxpr)
         run = derivative(flat, low < high, second=second, network=network)
-        tighter = None
-        if network is not None:
-            tighter = by_order(network, norm, budget) if second else by_layers(network, norm)
+        more: list[Bound] = []
+        if network is not None and second:
+            more = [bound for bound in (by_order(network, norm, budget),) if bound is not None]
+        elif network is not None:
+            more = by_layers(network, norm)
         if not second and network is not None and flat.n > MOST_HALVED:
             # Halving boxes of many inputs gains little where they are wide.
             budget = min(budget, max(1, int(HALVING_WORK / network.variables**3)))
-        found = search(run, low, high, norm, ratio, budget, tighter)
+        found = search(run, low, high, norm, ratio, budget, more, until)
     out = flat.door.unravel
     return Lipschitz(found.lower, found.upper, out(found.point), out(found.direction), norm, of, found.boxes, label())
 

@@ -20,7 +20,7 @@ from karush.arithmetic import interval_functions as functions
 from karush.arithmetic.interval_numbers import Interval, dense_ok
 from karush.arithmetic.interval_slopes import SLOPES
 from karush.bounds import norms
-from karush.bounds.branching import Tighter
+from karush.bounds.branching import Bound
 from karush.bounds.layers import Matrix, Network
 from karush.bounds.scaled_norm import times
 from karush.bounds.zonotopes import product, valued
@@ -40,8 +40,8 @@ def one_layer(network: Network) -> bool:
     return flat and network.weights.middle.shape[0] == 1
 
 
-def by_order(network: Network, norm: tuple[float, float], budget: int) -> tuple[Tighter, int] | None:
-    """A bound of the 2-norm of the Hessian, and on how many boxes it may be asked for; None for other networks."""
+def by_order(network: Network, norm: tuple[float, float], budget: int) -> Bound | None:
+    """The 2-norm of the Hessian on `budget` boxes at most; None for other networks."""
     if norm != (2, 2) or not one_layer(network):
         return None
     n = network.n
@@ -68,14 +68,14 @@ def by_order(network: Network, norm: tuple[float, float], budget: int) -> tuple[
 
     program = jax.jit(curvatures)
 
-    def tighter(low: np.ndarray, high: np.ndarray) -> float:
+    def tighter(low: np.ndarray, high: np.ndarray, above: float, until: float) -> float:
         least, most = (np.asarray(end) for end in program(low, high))
         if not (np.isfinite(least).all() and np.isfinite(most).all()):
             return math.inf
         sides = (np.maximum(most, 0.0), np.maximum(-least, 0.0))
         return max(size(A, d) for d in sides)
 
-    return tighter, budget
+    return Bound(tighter, budget)
 
 
 def size(A: Matrix, d: np.ndarray) -> float:

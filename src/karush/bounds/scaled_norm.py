@@ -14,6 +14,7 @@ solver, and what it finds is not trusted: F ⪰ 0 is verified for the final numb
 """
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,15 +82,18 @@ def differences(network: Network, lo: np.ndarray, hi: np.ndarray) -> Differences
     return Differences(n, joined, times(network.weights, rows))
 
 
-def bound(parts: Differences, *, largest: bool) -> float:
-    """Verified upper bound of ``‖df‖₂ / ‖dx‖``, in the max norm of dx if `largest`, else in the 2-norm."""
+def bound(parts: Differences, *, largest: bool, above: float = math.inf, until: float = math.inf) -> float:
+    """Verified upper bound of ``‖df‖₂ / ‖dx‖``, in the max norm of dx if `largest`, else in the 2-norm.
+
+    Infinite as soon as it will not be below `above`; what is found `until` a time of `time.monotonic` counts.
+    """
     scale = float(np.max(np.abs(parts.outer.middle), initial=0.0))
     if not 0.0 < scale < math.inf:
         return math.inf
     unit = 2.0 ** -math.frexp(scale)[1]
     outer = Matrix(parts.outer.middle * unit, parts.outer.radius * unit)
     scaled = Differences(parts.n, parts.inner, outer)
-    found = least(scaled, largest=largest)
+    found = least(scaled, largest=largest, above=(above * unit) ** 2, until=until)
     if found is None:
         return math.inf
     q, t = found
@@ -101,8 +105,11 @@ def bound(parts: Differences, *, largest: bool) -> float:
     return math.inf
 
 
-def least(parts: Differences, *, largest: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """q (n,) and t (m,) near the least bound, by the barrier method; None if no first point is found."""
+def least(parts: Differences, *, largest: bool, above: float, until: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """q (n,) and t (m,) near the least ``cᵀ(q, t)``, by the barrier method.
+
+    None if no first point is found, or none below `above` is in sight: the least is ``rank / τ`` below a centred one.
+    """
     Z, O, n = parts.inner.middle, parts.outer.middle, parts.n
     start = first(Z, O, n)
     if start is None:
@@ -121,11 +128,13 @@ def least(parts: Differences, *, largest: bool) -> tuple[np.ndarray, np.ndarray]
         slope = slope + tau * cost
         step = -solved(curvature, slope)
         decrement = float(-slope @ step)
-        if not math.isfinite(decrement):
+        if not math.isfinite(decrement) or time.monotonic() > until:
             break
         if decrement <= CENTRED:
             if rank <= GAP * tau * float(cost @ y):
                 break
+            if float(cost @ y) - rank / tau > above:
+                return None
             tau *= FASTER
             continue
         moved = searched(Z, O, spread, y, step, (tau, cost, factor, decrement))

@@ -5,8 +5,8 @@ v_i ∈ m_i + Σ_s E_is ε_s + [−r_i, r_i],   ε ∈ [−1, 1]        z = A v 
 φ(z) ∈ s z + [e],   z ∈ [l, u]             one slope s per activation, one new ε for the width of [e]   [SGMPV18]
 ```
 
-``φ(z) − s z`` rises if s is the least slope of φ on [l, u], and falls if it is the greatest: [e] follows from its
-values at the ends. The tighter of both is taken, and the chord for relu.
+s is the slope of the chord, whose distance from φ falls with the square of the width. [e] is found on parts of [l, u],
+by the value at a point and the enclosed slope of ``φ(z) − s z``; for relu by its values at the ends and at 0.
 """
 
 from typing import Any, NamedTuple
@@ -22,6 +22,8 @@ from karush.bounds.layers import RELU, SOFTPLUS, Layer, Matrix, Network
 TURNED = (((0,), (0,)), ((), ()))
 PLAIN = (((1,), (0,)), ((), ()))
 """dimension numbers of a matrix product"""
+PIECES = 32
+"""parts of the range of an activation on which its distance from a line is enclosed"""
 
 
 class Slopes(NamedTuple):
@@ -66,6 +68,11 @@ def product(weights: Matrix, a: Interval) -> Interval:
     out = dot(Interval(exact, exact), a, PLAIN)
     slip = larger(jnp.asarray(weights.radius) @ size(a), exact.shape[1])
     return functions.add(out, Interval(-slip, slip))
+
+
+def dense(a: Interval, shape: tuple[int, ...]) -> Interval:
+    """In full shape: a slope may be one number for all."""
+    return Interval(jnp.broadcast_to(a.lo, shape), jnp.broadcast_to(a.hi, shape), a.ok)
 
 
 def centred(a: Interval) -> tuple[Any, Any]:
@@ -119,12 +126,13 @@ def passed(layer: Layer, before: Sums) -> tuple[Sums, Interval, Interval]:
         kink = (z.lo <= 0.0) & (z.hi >= 0.0)
         bent = Interval(jnp.where(kink, -jnp.inf, 0.0), jnp.where(kink, jnp.inf, 0.0))
     else:
-        y = valued(layer.name, z)
-        slope = SLOPES[layer.name][0](z, y)
-        lo, hi = (jnp.broadcast_to(end, jnp.shape(z.lo)) for end in (slope.lo, slope.hi))
-        slope = Interval(lo, hi, slope.ok)
-        chosen, rest = line(layer.name, z, slope)
-        bent = SLOPES[layer.name][1](z, y)
+        first, second = SLOPES[layer.name]
+        wide = gathered(z)
+        values = valued(layer.name, wide)
+        near, value, steep = (spread_out(each) for each in (wide, values, dense(first(wide, values), wide.lo.shape)))
+        y, slope = value.whole, steep.whole
+        chosen, rest = line(near, value, steep)
+        bent = second(z, y)
     ok = dense_ok(y) & dense_ok(slope) & jnp.isfinite(rest.lo) & jnp.isfinite(rest.hi)
     slope = Interval(jnp.where(ok, slope.lo, -jnp.inf), jnp.where(ok, slope.hi, jnp.inf))
     even = ok & dense_ok(bent)
@@ -187,21 +195,63 @@ def chord(z: Interval) -> tuple[Any, Interval]:
     return s, Interval(jnp.zeros_like(s), jnp.where(crossing, larger(jnp.maximum(most, 0.0), 2.0), 0.0))
 
 
-def line(name: str, z: Interval, slope: Interval) -> tuple[Any, Interval]:
-    """A slope s for φ, and a range of ``φ(z) − s z``."""
-    at = [valued(name, Interval(end, end)) for end in (z.lo, z.hi)]
+class Near(NamedTuple):
+    """A function on a range (m,), and at its ends, on parts of it, and at points of the parts, all in one."""
 
-    def rest(s: Any) -> list[Interval]:
-        return [
-            functions.sub(f, functions.mul(Interval(s, s), Interval(e, e)))
-            for f, e in zip(at, (z.lo, z.hi), strict=True)
-        ]
+    whole: Interval
+    """(m,)"""
+    ends: tuple[Interval, Interval]
+    parts: Interval
+    """(m, PIECES)"""
+    points: Interval
+    """(m, PIECES)"""
 
-    (low_a, high_a), (low_b, high_b) = rest(slope.lo), rest(slope.hi)
-    rising, falling = Interval(low_a.lo, high_a.hi), Interval(high_b.lo, low_b.hi)
-    first = rising.hi - rising.lo <= falling.hi - falling.lo
-    chosen = jnp.where(first, slope.lo, slope.hi)
-    return chosen, Interval(jnp.where(first, rising.lo, falling.lo), jnp.where(first, rising.hi, falling.hi))
+
+def gathered(z: Interval) -> Interval:
+    """A range (m,), its ends, parts that cover it, and a point of each, as one array (m, 3 + 2 PIECES).
+
+    Elementary functions are compiled once for all: in intervals their programs are long.
+    """
+    share = jnp.arange(PIECES + 1) / PIECES
+    low, high = z.lo[:, None], z.hi[:, None]
+    cuts = jnp.clip(low * (1.0 - share) + high * share, low, high)
+    cuts = cuts.at[:, 0].set(z.lo).at[:, -1].set(z.hi)
+    # Neighbours share a cut: no rounding of it leaves a gap, whichever of the two comes out larger.
+    lo, hi = jnp.minimum(cuts[:, :-1], cuts[:, 1:]), jnp.maximum(cuts[:, :-1], cuts[:, 1:])
+    points = jnp.clip(0.5 * lo + 0.5 * hi, lo, hi)
+    return Interval(
+        jnp.concatenate([low, low, high, lo, points], axis=1), jnp.concatenate([high, low, high, hi, points], axis=1)
+    )
+
+
+def spread_out(a: Interval) -> Near:
+    """The columns of `gathered`, or of a function of it."""
+    ok = dense_ok(a)
+
+    def columns(start: int, stop: int) -> Interval:
+        return Interval(a.lo[:, start:stop], a.hi[:, start:stop], ok[:, start:stop])
+
+    def column(k: int) -> Interval:
+        return Interval(a.lo[:, k], a.hi[:, k], ok[:, k])
+
+    return Near(column(0), (column(1), column(2)), columns(3, 3 + PIECES), columns(3 + PIECES, 3 + 2 * PIECES))
+
+
+def line(z: Near, f: Near, slope: Near) -> tuple[Any, Interval]:
+    """The slope s of the chord of f on z, for which any number serves, and a range of ``f(z) − s z``.
+
+    On each part it is the value at a point and the slope times the way from there.
+    """
+    width = z.whole.hi - z.whole.lo
+    rise = 0.5 * (f.ends[1].lo - f.ends[0].lo) + 0.5 * (f.ends[1].hi - f.ends[0].hi)
+    s = rise / jnp.where(width > 0.0, width, 1.0)
+    s = jnp.where((width > 0.0) & jnp.isfinite(s), s, 0.0)
+    along = Interval(s[:, None], s[:, None])
+    here = functions.sub(f.points, functions.mul(along, z.points))
+    part = functions.add(here, functions.mul(functions.sub(slope.parts, along), functions.sub(z.parts, z.points)))
+    ok = jnp.all(dense_ok(part), axis=1)
+    lo, hi = jnp.min(part.lo, axis=1), jnp.max(part.hi, axis=1)
+    return s, Interval(jnp.where(ok, lo, -jnp.inf), jnp.where(ok, hi, jnp.inf))
 
 
 def backward(network: Network, slopes: list[Interval]) -> tuple[Interval, list[Interval]]:
@@ -222,4 +272,5 @@ def backward(network: Network, slopes: list[Interval]) -> tuple[Interval, list[I
     return row, outer[::-1]
 
 
-__all__ = ["Slopes", "larger", "product", "slopes_on", "valued"]
+__all__ = ["Near", "Slopes", "centred", "chord", "dense", "gathered", "larger", "line", "product", "slopes_on"]
+__all__ += ["spread_out", "valued"]

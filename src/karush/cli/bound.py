@@ -2,6 +2,7 @@
 
 import json as json_text
 import math
+import time
 from typing import Annotated, Any, Literal
 
 import jax
@@ -10,6 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from karush.bounds import Convexity, Enclosure, Lipschitz, convexity, enclose, lipschitz
+from karush.bounds.deadline import deadline
 from karush.cli.box_argument import BOX_HELP, region
 from karush.cli.output import NO_SUCCESS, SUCCESS, output_for
 from karush.core.errors import TraceError
@@ -17,6 +19,8 @@ from karush.io.problem_file import load_function, split_spec, users_code
 from karush.report import ProgressLine
 
 NORMS = {"1": 1.0, "2": 2.0, "inf": math.inf}
+LEAST = 1e-9
+"""seconds that are left to an answer whose turn comes after the time: it is bounded on one box"""
 EXAMPLES = """
 Examples:
 
@@ -42,6 +46,9 @@ def bound(
     ] = None,
     convexity: Annotated[bool, Parameter(negative="", help="Also whether the function is convex.")] = False,
     budget: Annotated[int, Parameter(help="Boxes evaluated at most, for each answer.")] = 4096,
+    time_limit: Annotated[
+        float | None, Parameter(help="Seconds for all answers together; bounds found by then are valid.")
+    ] = None,
     json: Annotated[bool, Parameter(negative="", show_default=False, help="Print the answer as JSON.")] = False,
 ) -> int:
     """Bound the values of a function on a box, and what else is asked.
@@ -54,7 +61,7 @@ def bound(
         function, module = load_function(file)
         there = region(box, module, file)
         with ProgressLine(Console(stderr=True), "bounding"):
-            answers = _answers(function, there, width, lipschitz, convexity, budget)
+            answers = _answers(function, there, width, lipschitz, convexity, (budget, deadline(time_limit)))
     document = {"source": file, "function": split_spec(file)[1], **{key: _document(a) for key, a in answers.items()}}
     if json:
         print(json_text.dumps(document, indent=1))
@@ -68,15 +75,20 @@ Answer = Enclosure | Lipschitz | Convexity
 
 
 def _answers(
-    function: Any, box: Any, width: float | None, norm: str | None, shape: bool, budget: int
+    function: Any, box: Any, width: float | None, norm: str | None, shape: bool, limits: tuple[int, float]
 ) -> dict[str, Answer]:
-    """What was asked, by name."""
+    """What was asked, by name; the limits are boxes for each answer and the end of the time for all."""
+    budget, until = limits
+
+    def more() -> dict[str, Any]:
+        return {"budget": budget, "time_limit": None if until == math.inf else max(until - time.monotonic(), LEAST)}
+
     try:
-        answers: dict[str, Answer] = {"range": enclose(function, box, width=width, budget=budget)}
+        answers: dict[str, Answer] = {"range": enclose(function, box, width=width, **more())}
         if norm is not None:
-            answers["lipschitz"] = lipschitz(function, box, norm=(NORMS[norm], NORMS[norm]), budget=budget)
+            answers["lipschitz"] = lipschitz(function, box, norm=(NORMS[norm], NORMS[norm]), **more())
         if shape:
-            answers["convexity"] = convexity(function, box, budget=budget)
+            answers["convexity"] = convexity(function, box, **more())
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise TraceError(
             f"the function cannot be called on this box ({type(error).__name__}: {error}); "
