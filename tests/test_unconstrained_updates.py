@@ -213,6 +213,8 @@ def test_linear_conjugate_gradients_say_why_they_ended():
     indefinite = methods.linear_cg(np.diag([1.0, -1.0]), np.ones(2))
     assert not indefinite.converged
     assert "not positive definite" in indefinite.reason
+    singular = methods.linear_cg(np.diag([1.0, 0.0]), np.ones(2))
+    assert (singular.converged, singular.reason) == (False, indefinite.reason)
     short = methods.linear_cg(spd(8, 1), np.ones(8), max_iterations=2)
     assert (short.iterations, short.converged) == (2, False)
     assert "iteration limit" in short.reason
@@ -232,6 +234,9 @@ def test_linear_conjugate_gradients_say_why_they_ended():
     [
         (lambda: methods.linear_cg(np.ones((2, 3)), np.ones(2)), ProblemError, r"shape \(2, 3\).*\(2, 2\)"),
         (lambda: methods.linear_cg(np.array([[1.0, 2.0], [0.0, 1.0]]), np.ones(2)), ProblemError, "not symmetric"),
+        (lambda: methods.linear_cg(np.diag([np.nan, 1.0]), np.ones(2)), ProblemError, r"A at \[0, 0\] is nan"),
+        (lambda: methods.linear_cg(np.eye(2), np.array([1.0, np.inf])), ProblemError, r"b at \[1\] is inf"),
+        (lambda: methods.linear_cg(np.eye(2), np.ones(2), np.full(2, np.nan)), ProblemError, "x0 at .* is nan"),
         (lambda: methods.linear_cg(lambda x: x[:1], np.ones(2)), ProblemError, "must agree"),
         (lambda: methods.linear_cg(np.eye(2), np.ones(2), tol=2.0), OptionError, "tol is 2.0"),
         (lambda: methods.linear_cg(np.eye(2), np.ones(2), max_iterations=0), OptionError, "max_iterations is 0"),

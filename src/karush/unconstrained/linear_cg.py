@@ -103,7 +103,8 @@ def linear_cg(
     Raises
     ------
     ProblemError
-        for a matrix of a wrong shape or that is not symmetric, or a product of another structure.
+        for a matrix of a wrong shape or that is not symmetric, a product of another structure, or a matrix, b or x0
+        that is not finite.
     OptionError
         for a tol or max_iterations out of range.
 
@@ -116,9 +117,11 @@ def linear_cg(
     if max_iterations is not None and (not isinstance(max_iterations, Integral) or max_iterations < 1):
         raise OptionError(f"max_iterations is {max_iterations!r}; give a positive integer, or None")
     door, flat_b = open_door(b, "b")
+    _require_finite(flat_b, "b")
     product = _product(A, b, door, flat_b, "A")
     precondition = None if preconditioner is None else _product(preconditioner, b, door, flat_b, "preconditioner")
     start = np.zeros_like(flat_b) if x0 is None else door.ravel(x0, "x0")
+    _require_finite(start, "x0")
     limit = STEPS_PER_VARIABLE * flat_b.size if max_iterations is None else int(max_iterations)
     solve = jax.jit(lambda b, x: _solve(product, precondition or (lambda r: r), b, x, float(tol), limit))
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -135,6 +138,12 @@ def linear_cg(
     )
 
 
+def _require_finite(array: np.ndarray, label: str) -> None:
+    if not np.all(np.isfinite(array)):
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ProblemError(f"{label} at {list(place)} is {array[place]}; every entry must be finite")
+
+
 def _product(A: Any, b: Any, door: Door, flat_b: np.ndarray, label: str) -> Callable[[Any], Any]:
     """Flat x (n,) -> A x (n,)."""
     n = flat_b.size
@@ -142,10 +151,11 @@ def _product(A: Any, b: Any, door: Door, flat_b: np.ndarray, label: str) -> Call
         matrix = as_float64(A, label)
         if matrix.shape != (n, n):
             raise ProblemError(f"{label} has shape {matrix.shape}, but b has {n} entries; it must be ({n}, {n})")
+        _require_finite(matrix, label)
         difference = float(np.max(np.abs(matrix - matrix.T), initial=0.0))
         if not difference <= ASYMMETRY * float(np.max(np.abs(matrix), initial=0.0)):
             raise ProblemError(
-                f"{label} is not symmetric or not finite: it differs from its transpose by {difference:.3g}; for least "
+                f"{label} is not symmetric: it differs from its transpose by {difference:.3g}; for least "
                 "squares solve AᵀA x = Aᵀb: linear_cg(lambda x: A.T @ (A @ x), A.T @ b)"
             )
         return lambda x: jnp.asarray(matrix) @ x
