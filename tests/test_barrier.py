@@ -39,6 +39,7 @@ def box(lower, upper):
         x_upper=upper,
         tol=1e-8,
         dual_weight=np.ones(n),
+        price_weight=np.zeros(0),
         gap_weight=1.0,
         row_weight=np.zeros(0),
     )

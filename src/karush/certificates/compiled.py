@@ -20,7 +20,7 @@ import numpy as np
 from karush.certificates import agreement, near
 from karush.certificates.analysis import QUADRATIC, Analysis
 from karush.certificates.judge import KINK
-from karush.certificates.kkt import MULTIPLIER, PUSH, RATIO, TINY
+from karush.certificates.kkt import MULTIPLIER, PUSH, RATIO
 from karush.certificates.kkt import ROUNDING as SLOPE_ROUNDING
 from karush.certificates.projection import null_space
 from karush.certificates.rounding import STEADY
@@ -54,10 +54,10 @@ class Conditions(NamedTuple):
 def conditions(scaled: Scaled, analysis: Analysis) -> Conditions | None:
     """The constants for a problem, or None for one whose verdicts are left to `judge` altogether.
 
-    That is where the problem is large, constant, or convex by the user's promise.
+    That is where the problem is large, or convex by the user's promise.
     """
     flat = scaled.flat
-    if flat.n > COMPILED_UP_TO or analysis.value_degree == 0 or "convex" in flat.promises:
+    if flat.n > COMPILED_UP_TO or "convex" in flat.promises:
         return None
     affine = scaled.equal.copy()
     affine[: flat.m] &= analysis.row_degrees <= 1
@@ -92,8 +92,6 @@ def clear_verdict(
     point = dimensionless(known.scaled, answer)
     multipliers = jnp.concatenate([point.y, point.z])
     sound = _first_order(known, point, multipliers, tol)
-    sound &= _agrees(known.scaled, answer, point, values)
-    sound &= jnp.max(jnp.abs(multipliers), initial=0.0) <= CLEAR * tol**-LARGEST_MULTIPLIER
     if known.analysis.kinks:
         distances = known.analysis.margins
         assert distances is not None
@@ -101,6 +99,11 @@ def clear_verdict(
         # Beyond this neither the rule for kinks nor the shortened steps of the comparison of values apply.
         far = max(KINK, agreement.BEFORE_KINK * agreement.LONGER * agreement.LENGTH) / CLEAR
         sound &= jnp.all(margins > far)
+    if known.analysis.value_degree == 0:
+        # Of a constant objective every feasible point is a minimum.
+        return jnp.where(sound, GLOBAL, UNCLEAR)
+    sound &= _agrees(known.scaled, answer, point, values)
+    sound &= jnp.max(jnp.abs(multipliers), initial=0.0) <= CLEAR * tol**-LARGEST_MULTIPLIER
     strong, active, sorted_clearly = _sorted(known, point, multipliers, tol)
     convex, nonconvex = _convexity(known, point)
     curved, steady = _curvature(known, answer, point, strong, active, multipliers, tol, derivatives, convex)
@@ -143,22 +146,25 @@ def _agrees(scaled: Scaled, answer: Answer, point: TracedPoint, values: Callable
 
 def _sorted(known: Conditions, point: TracedPoint, multipliers: Any, tol: Any) -> tuple[Any, Any, Any]:
     """(k,) the strongly active limits of `kkt.active_set`, (k,) all active, and whether none is a borderline case."""
-    m = point.rows.size
     distance = jnp.abs(jnp.minimum(point.to_lower, point.to_upper))
     reach = jnp.sqrt(tol)
     active = distance <= reach
     leftover = jnp.maximum(jnp.max(point.residual), SLOPE_ROUNDING * jnp.max(point.terms))
     floor = RATIO * distance + MULTIPLIER * leftover
-    lengths = jnp.concatenate([jnp.sqrt(jnp.sum(point.jacobian**2, axis=1)), jnp.ones(point.u.size)])
     chosen = active & known.inequality
-    shortest = jnp.min(jnp.where(chosen, lengths, 1.0)[:m], initial=1.0)
-    floor_at_most = floor + PUSH * jnp.linalg.norm(point.hessian) / jnp.maximum(shortest, TINY)
     size = jnp.abs(multipliers)
-    strong = chosen & (CLEAR * size > floor_at_most)
+    strong = chosen & (CLEAR * size > floor + PUSH * jnp.maximum(-_bent(point), 0.0))
     weak = chosen & (size < CLEAR * floor)
     on_the_edge = known.inequality & (CLEAR * distance <= reach) & (distance >= CLEAR * reach)
     clear = ~jnp.any(on_the_edge) & jnp.all(strong | weak | ~chosen)
     return strong | (active & ~known.inequality), active, clear
+
+
+def _bent(point: TracedPoint) -> Any:
+    """(k,) ``νᵀHν / |A|`` along the unit normals ν of all limits, whose gradients A are the rows of [J; I]."""
+    along = jnp.sum((point.jacobian @ point.hessian) * point.jacobian, axis=1)
+    square = jnp.sum(point.jacobian**2, axis=1)
+    return jnp.concatenate([along / jnp.where(square > 0, square**1.5, 1.0), jnp.diagonal(point.hessian)])
 
 
 def _error(hessian: Any) -> Any:
@@ -172,11 +178,16 @@ def _convexity(known: Conditions, point: TracedPoint) -> tuple[Any, Any]:
         return False, True
     hessian = point.hessian
     space = null_space(point.jacobian, known.affine, known.affine)
-    least = jnp.linalg.eigvalsh(space.restricted(hessian))[0]
-    error = _error(hessian)
+    inner, error = space.restricted(hessian), _error(hessian)
+
+    def above(bound: Any) -> Any:
+        """Whether no eigenvalue is below `bound`; Cholesky's rounding is far below `error`."""
+        factor = jnp.linalg.cholesky(inner - bound * jnp.eye(hessian.shape[0]), symmetrize_input=False)
+        return jnp.all(jnp.isfinite(jnp.diagonal(factor)))
+
     diagonal = True if known.affine.any() else jnp.all(jnp.diagonal(hessian) >= 0)
-    convex = space.clear & (((least >= -CLEAR * error) & diagonal) | jnp.all(hessian == 0.0))
-    return convex, space.clear & (CLEAR * least < -error)
+    convex = space.clear & ((above(-CLEAR * error) & diagonal) | jnp.all(hessian == 0.0))
+    return convex, space.clear & ~above(-error / CLEAR)
 
 
 def _curvature(

@@ -22,6 +22,7 @@ PENALTY_CAP = 1e8
 rounding errors eps·D⁻¹‖J_i‖² would drown the curvature on the null space of J that the test asks for. Capping can only
 make the test stricter."""
 
+EPS = 2.0**-52
 SMALLEST_SIZE = 1e-8
 """‖H‖ counts as at least this in the cap: a linear objective has none"""
 
@@ -53,11 +54,20 @@ def has_right_inertia(ops: Ops, H: Any, J: Any, D: Any) -> Any:
     """Whether the system above has n positive and m negative eigenvalues."""
     xnp = ops.np
     if J.shape[0] == 0:
-        return ops.is_positive_definite(H)
+        return _is_clearly_positive(ops, H)
     size = xnp.maximum(xnp.max(xnp.abs(H), initial=0.0), SMALLEST_SIZE)
     squares = xnp.maximum(xnp.sum(J * J, axis=1), 1e-300)
     penalty = xnp.minimum(1.0 / xnp.maximum(D, 1e-300), PENALTY_CAP * size / squares)
-    return ops.is_positive_definite(H + (J.T * penalty) @ J)
+    return _is_clearly_positive(ops, H + (J.T * penalty) @ J)
+
+
+def _is_clearly_positive(ops: Ops, M: Any) -> Any:
+    """Whether M (n, n) is positive definite by more than its own rounding.
+
+    The backward error of Cholesky's factorization is at most about n ε (M_ii M_jj)^½ in each entry (theorem 10.5 of
+    [Hig02]). Where M is singular, a factorization that succeeds by rounding alone lets a step of no meaning pass.
+    """
+    return ops.is_positive_definite(M - ops.np.diag(M.shape[0] * EPS * ops.np.diagonal(M)))
 
 
 def factorize(ops: Ops, rows: Layout, H: Any, J: Any, D: Any) -> Any:

@@ -57,11 +57,14 @@ def measure(ops: Ops, data: Data, state: State, at: Evaluated) -> State:
     mu = ops.while_loop(lambda mu: measuring & (error(mu) <= KAPPA_EPSILON * mu) & (mu > smallest), smaller, state.mu)
     lowered = mu < state.mu
     total = error(0.0)
+    price_unit = xnp.concatenate([data.dual_weight / data.x_unit, data.price_weight / data.row_unit]) * data.f_unit
     weighted = xnp.maximum(
-        xnp.max(xnp.abs(dual[: data.x_unit.shape[0]]) * (data.f_unit / data.x_unit) * data.dual_weight, initial=0.0),
+        xnp.max(xnp.abs(dual) * price_unit, initial=0.0),
         xnp.max(xnp.abs(point.residual) * data.row_unit * data.row_weight, initial=0.0),
     )
-    weighted = xnp.maximum(weighted, barrier.complementarity(ops, data, point, 0.0) * gap_unit)
+    # What a row misses its slack by counts in its complementarity too.
+    gap = xnp.maximum(barrier.complementarity(ops, data, point, 0.0), xnp.max(xnp.abs(y * point.residual), initial=0.0))
+    weighted = xnp.maximum(weighted, gap * gap_unit)
     # A residual that cannot be lowered: its gradient vanishes relative to itself.
     residual = xnp.max(xnp.abs(point.residual), initial=0.0)
     wanted = data.tol * xnp.where(restoring, xnp.clip(residual, LEAST_RESIDUAL, 1.0), 1.0)

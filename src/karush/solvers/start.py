@@ -17,6 +17,8 @@ LEAST_WEIGHT = 0.1
 """least weight of a residual in the user's units: with tol = 1e-8, each is brought below 1e-7 where rounding allows"""
 SMALLEST_UNIT = 1e-8
 """least scaling factor, as there"""
+NO_OBJECTIVE = np.float64(2.0**500)
+"""unit of the objective in which it vanishes beside the constraints; a power of two, to come back without rounding"""
 
 
 def data(flat: FlatProblem, scales: Scales, gradient: np.ndarray, jacobian: np.ndarray, tol: float) -> Data:
@@ -44,8 +46,19 @@ def data(flat: FlatProblem, scales: Scales, gradient: np.ndarray, jacobian: np.n
         x_upper=flat.upper,
         tol=np.float64(tol),
         dual_weight=np.maximum(2.0 * scales.x / scales.f, LEAST_WEIGHT),
+        price_weight=np.maximum(2.0 * scales.rows / scales.f, LEAST_WEIGHT),
         gap_weight=np.float64(max(2.0 / scales.f, LEAST_WEIGHT)),
         row_weight=np.maximum(2.0 / scales.rows, LEAST_WEIGHT),
+    )
+
+
+def without_objective(data: Data) -> Data:
+    """`data` with the objective in units of NO_OBJECTIVE: the constraints alone."""
+    return data._replace(
+        f_unit=NO_OBJECTIVE,
+        dual_weight=data.dual_weight / NO_OBJECTIVE,
+        price_weight=data.price_weight / NO_OBJECTIVE,
+        gap_weight=data.gap_weight / NO_OBJECTIVE,
     )
 
 

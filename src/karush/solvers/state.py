@@ -46,6 +46,8 @@ class Data(NamedTuple):
     """bound on the scaled optimality error, and on the weighted one"""
     dual_weight: Any
     """(n,) of the stationarity residual in the user's units"""
+    price_weight: Any
+    """(m,) of what is left of ∇L in the rows' slacks, in the user's units: a multiplier of the wrong sign"""
     gap_weight: Any
     """of multiplier times distance in the user's units"""
     row_weight: Any

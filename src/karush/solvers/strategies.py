@@ -27,14 +27,13 @@ from karush.solvers.drivers import Packed
 from karush.solvers.prepared import Prepared, Tried
 from karush.solvers.run import MU_FIRST, Limits, Watch, unpacked, watched
 from karush.solvers.run import STATUS as RUN_STATUS
+from karush.solvers.start import NO_OBJECTIVE, without_objective
 from karush.solvers.state import Data
 
 ESCAPES = 10
 """how often a run goes on from a better point shown by the certificate"""
 MU_WARM, MU_SMALL = 1e-4, 1e-6
 """first barrier parameter near an answer; and from a start, for a second try"""
-NO_OBJECTIVE = np.float64(2.0**500)
-"""unit of the objective in which it vanishes beside the constraints; a power of two, to come back without rounding"""
 MOVES = (0.1, 1.0)
 """how far starts are moved, in typical sizes of the variables"""
 SLSQP_UP_TO = 200
@@ -270,10 +269,7 @@ def feasible_first(search: Search, x0: np.ndarray) -> Candidate | None:
     if not search.best.certificate.violated:
         return None
     prepared = search.prepared
-    data = prepared.data(search.tol)
-    data = data._replace(
-        f_unit=NO_OBJECTIVE, dual_weight=data.dual_weight / NO_OBJECTIVE, gap_weight=data.gap_weight / NO_OBJECTIVE
-    )
+    data = without_objective(prepared.data(search.tol))
     answer, _ = search.watched(x0, MU_FIRST, data)
     answer = replace(answer, y=answer.y / NO_OBJECTIVE, z=answer.z / NO_OBJECTIVE)
     note = "the constraints alone, after a run that they did not stop"
