@@ -16,6 +16,7 @@ from karush.stability.moves import Move
 from karush.stability.operations import ELEMENTWISE, FUNCTION
 from karush.stability.points import is_normal, spread
 from karush.stability.search import Candidate, Judge, search
+from karush.stability.straight import typed
 from karush.stability.terms import Graph, Term, order, read
 from karush.stability.truth import exact_values
 from karush.stability.ulps import bits_of_error
@@ -124,7 +125,7 @@ def repair(program: Traced, *, seed: int = 0, meaning: Traced | None = None) -> 
     if before.mean() <= ALONE_MEAN and np.quantile(before, 0.99) <= ALONE_TAIL:
         return alone
     graph = Graph(program.dtype)
-    inputs, outputs = read(graph, inline(program.closed))
+    inputs, outputs = read(graph, typed(inline(program.closed)))
     judge = Judge(Points(learn.columns), learn.exact, learn.valid)
     pool = search(graph, outputs, judge, SECONDS)
     found = _by_merit(graph, pool, judge, inputs)

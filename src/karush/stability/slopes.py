@@ -20,6 +20,7 @@ from karush.jaxprs.walk import inline
 from karush.stability.evaluate import emit
 from karush.stability.repair import Traced, repair, take_sample
 from karush.stability.rows import Row
+from karush.stability.straight import typed
 from karush.stability.terms import Graph, read
 
 GOOD_MEAN = 1.0
@@ -68,7 +69,7 @@ def _with_rules(program: Traced, repaired: Run | None) -> Run:
     if repaired is not None:
         return repaired
     graph = Graph(program.dtype)
-    return emit(read(graph, inline(program.closed))[1])
+    return emit(read(graph, typed(inline(program.closed)))[1])
 
 
 def _partials(run: Run, real: Sequence[int], count: int) -> Run:
