@@ -12,8 +12,10 @@ from karush.core.errors import OptionError
 from karush.core.precision import float64
 from karush.unconstrained.dog_leg import dog_leg_step
 from karush.unconstrained.faces import Box, bounded_step
+from karush.unconstrained.method import Task, first_progress
 from karush.unconstrained.more_sorensen import ON_SPHERE, exact_step
 from karush.unconstrained.steihaug import truncated_step
+from karush.unconstrained.trust_region import Trial, assess
 
 EPS = float(np.finfo(np.float64).eps)
 METHODS = ("newton", "newton-cg", "dog-leg")
@@ -91,6 +93,60 @@ def test_the_dog_leg_ends_on_the_sphere_and_no_higher_than_the_cauchy_point():
     cauchy = -min(g @ g / (g @ H @ g), radius / np.linalg.norm(g)) * g
     assert np.linalg.norm(p) == pytest.approx(radius, rel=1e-12)
     assert g @ p + 0.5 * p @ H @ p <= g @ cauchy + 0.5 * cauchy @ H @ cauchy + 1e-14
+
+
+def test_the_step_of_a_singular_convex_model_is_the_shortest_one():
+    """Rounding makes zero eigenvalues of either sign; none of them leads anywhere."""
+    a = np.arange(1.0, 201.0)
+    H, g = 2e6 * np.outer(a, a), 1e6 * a
+    with float64():
+        p, convex = (np.asarray(part) for part in jax.jit(exact_step)(g, H, 10.0))
+    shortest = -0.5 * a / (a @ a)
+    assert convex
+    assert np.linalg.norm(p - shortest) <= 1e-6 * np.linalg.norm(shortest)
+
+
+def judged(value: float, slope: float, promised: float, before: float = 1.0, length: float = 1.0):
+    """What `assess` says of a trial with `value` and `slope` beside a point with the value `before` and slope 1e-6."""
+    with float64():
+        lanes = jnp.asarray([-jnp.inf]), jnp.asarray([jnp.inf]), jnp.ones(1), jnp.asarray(1.0)
+        task = Task(*lanes, jnp.ones(1), jnp.ones(1), jnp.asarray(1e-8))
+        at = first_progress(jnp.zeros(1))._replace(
+            value=jnp.asarray(before),
+            gradient=jnp.full(1, 1e-6),
+            strict_error=jnp.asarray(1e-6),
+            evaluations=jnp.asarray(1),
+        )
+        trial = Trial(jnp.asarray([length]), jnp.asarray(promised), jnp.asarray(length))
+        return assess(task, at, trial, jnp.asarray(value), jnp.full(1, slope), jnp.asarray(4.0))
+
+
+def test_a_trial_of_astronomic_value_is_refused_and_not_taken_for_rounding():
+    found = judged(value=1e30, slope=1e30, promised=0.3)
+    assert not found.accepted
+    assert not found.exhausted
+    assert found.radius < 1.0
+
+
+@pytest.mark.parametrize(
+    ("rise", "slope", "accepted"),
+    [(0.0, 0.9e-6, True), (1e-12, 0.9e-6, False), (1e-12, 1e-9, True), (1e-12, np.nan, False), (1e-6, 1e-9, False)],
+)
+def test_below_the_rounding_of_f_the_slope_decides(rise, slope, accepted):
+    found = judged(value=1.0 + rise, slope=slope, promised=1e-20, length=1e-9)
+    assert found.accepted == accepted
+    # A step that promises no visible fall and does not flatten the slope ends the run.
+    assert found.exhausted == (not accepted and np.isfinite(slope))
+
+
+def test_conjugate_gradients_stop_where_the_end_of_the_run_asks_for_no_more():
+    g, H = matrices("convex")
+    g = 1e-8 * g
+    step = jax.jit(lambda g, H, end: truncated_step(g, lambda v: H @ v, None, 1e3, True, end)[1])
+    with float64():
+        sharp, rough = (np.asarray(step(g, H, end)) for end in (0.0, 1e-9))
+    assert np.max(np.abs(rough + g)) <= 1e-9
+    assert np.linalg.norm(sharp + g) < np.linalg.norm(rough + g)
 
 
 def test_the_truncated_step_goes_to_the_edge_along_negative_curvature():
