@@ -43,8 +43,8 @@ def minimize(problem: Problem | Callable[..., Any], x0: Any = None, **arguments:
         Start; with a `Problem`, used instead of its own.
     arguments
         Fields of a `Problem`, and the fields of `Options`: ``method``, ``tol``, ``max_iterations``, ``time_limit``,
-        ``callback``, ``progress``, ``driver``, ``polish``, ``backend_options``. ``stabilize=True``: the objective is
-        first repaired by `karush.stabilize` on the box of the bounds, and the certificate is that of the repaired one.
+        ``callback``, ``progress``, ``driver``, ``polish``, ``backend_options``. ``stabilize=True``: the
+        functions are first repaired by `karush.stabilize` on the box of the bounds, and the certificate is theirs.
 
     Returns
     -------

@@ -24,8 +24,8 @@ def with_stable_functions(problem: Problem) -> Problem:
     """The problem with its objective and its constraints repaired on the box of its bounds.
 
     A repaired function is the same function for all values of the parameters; that it is accurate is measured where
-    they are between half and twice the values given. `linear` constraints, and functions that `stabilize` has made, stay
-    as they are; so do the limits of the constraints.
+    they are between half and twice the values given. `linear` constraints, functions that `stabilize` has made and the
+    limits of constraints stay as they are.
     """
     door, _ = open_door(problem.x0, "x0")
     low, high = read_bounds(problem.bounds, door, door.names())

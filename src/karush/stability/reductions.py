@@ -1,6 +1,8 @@
 """Sums along axes as terms, and rows about sums and products of exponentials and powers."""
 
-from karush.stability.terms import Graph, Term
+import math
+
+from karush.stability.terms import Graph, Term, is_number
 
 
 def total(graph: Graph, term: Term, axes: tuple[int, ...]) -> Term:
@@ -70,6 +72,21 @@ def sum_about_one(graph: Graph, term: Term) -> Term | None:
     return graph.term("add", float(count), total(graph, graph.term("expm1", u), term.param))
 
 
+def log_of_mean(graph: Graph, term: Term) -> Term | None:
+    """``log(sum exp(u) / n) = m + log1p(sum (exp(u - m) - 1) / n)``, m the largest of the n numbers u."""
+    if term.op != "log" or term.args[0].op != "div" or term.args[0].args[0].op != "reduce_sum":
+        return None
+    inside, axes = term.args[0].args[0].args[0], term.args[0].args[0].param
+    u = exponent(inside)
+    count = math.prod(inside.shape[axis] for axis in axes)
+    if u is None or u.shape != inside.shape or not is_number(term.args[0].args[1], float(count)):
+        return None
+    m = graph.term("stop", reduced(graph, "reduce_max", u, axes))
+    small = graph.term("expm1", graph.term("sub", u, back(graph, m, u.shape, axes)))
+    mean = graph.term("div", total(graph, small, axes), float(count))
+    return graph.term("add", m, graph.term("log1p", mean))
+
+
 def scaled_sum_of_powers(graph: Graph, term: Term) -> Term | None:
     """``sum x^n = s^n sum (x/s)^n``."""
     if term.op != "reduce_sum" or term.args[0].op != "ipow" or term.args[0].param < 3:
@@ -110,6 +127,7 @@ def log_of_product(graph: Graph, term: Term) -> Term | None:
 
 __all__ = [
     "back",
+    "log_of_mean",
     "log_of_product",
     "one_plus_the_others",
     "power_of_array_product",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from karush.stability.reductions import (
     back,
+    log_of_mean,
     log_of_product,
     one_plus_the_others,
     power_of_array_product,
@@ -247,6 +248,8 @@ ARRAY_ROWS = (
     ArrayRow("squared distance", "", "", "Hig02", rewrite=squared_distance,
              example=lambda x: jnp.sum(x**2) - 2.0 * jnp.sum(x * x[::-1]) + jnp.sum(x[::-1] ** 2)),
     ArrayRow("log of a product", "", "", "Hig02", rewrite=log_of_product, example=lambda x: jnp.log(jnp.prod(x))),
+    ArrayRow("log of a mean of exponentials", "", "", "BHH21", rewrite=log_of_mean,
+             example=lambda x: jnp.log(jnp.mean(jnp.exp(x)))),
     ArrayRow("norm", "", "", "Blu78", rewrite=norm, example=lambda x: jnp.sqrt(jnp.sum(x**2))),
     ArrayRow("scaled inner product", "", "", "Blu78", rewrite=scaled_sum_of_squares,
              example=lambda x: jnp.sum(x * jnp.exp(x))),
