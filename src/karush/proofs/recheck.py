@@ -48,7 +48,10 @@ def read_proof(path: str | Path) -> dict[str, Any]:
             raise FileError(f"{path} was edited: its {part!r} is not what was written; write the proof anew")
     more = sorted(set(document) - {*PARTS, *UNCHECKED})
     if more:
-        raise FileError(f"{path} was edited: {more[0]!r} is no part of a proof; write the proof anew")
+        raise FileError(
+            f"{path} holds {more[0]!r}, which is no part of a proof and cannot be checked; give a file that karush prove "
+            "--output or Proof.save has written, as it is"
+        )
     return document
 
 
