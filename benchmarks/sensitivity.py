@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -48,11 +49,25 @@ IRREGULAR = ("HS13", "HS26", "HS30", "HS46", "HS55", "HS57", "HS90", "HS91", "HS
 """known not to have a regular KKT point: no LICQ, no strict complementarity, or a singular KKT matrix"""
 
 
+UNFUSED = {"xla_disable_hlo_passes": "fusion"}
+"""for long programs, of which fused kernels take LLVM minutes, and the checker's single operations seconds a call"""
+
+
+def compiled(plain: Derivatives) -> Derivatives:
+    """The checker's derivatives for thousands of calls: compiled where the checker leaves a long program as it is."""
+    if hasattr(plain.second, "lower"):
+        return plain
+    functions = {
+        name: jax.jit(getattr(plain, name), compiler_options=UNFUSED) for name in ("values", "first", "second")
+    }
+    return replace(plain, **functions)
+
+
 class Truth:
     """Newton's method on the KKT conditions of the perturbed problem, active set held."""
 
     def __init__(self, problem: BenchmarkProblem, x: np.ndarray, y: np.ndarray, z: np.ndarray):
-        self.problem, self.derivatives = problem, Derivatives.of(problem)
+        self.problem, self.derivatives = problem, compiled(Derivatives.of(problem))
         at = self.derivatives.at(x)
         size = 1.0 + abs(at.value)
         pull = np.abs(y) * (1 + np.abs(at.rows)) / size, np.abs(z) * (1 + np.abs(x)) / size
