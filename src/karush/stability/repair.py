@@ -31,8 +31,9 @@ GOOD_MEAN = 1.5
 """mean bits up to which no compensated arithmetic is tried: it costs ten times the time"""
 LARGEST_COMPENSATED, MOST_FUNCTIONS = 100, 6
 """terms, and elementary functions among them, of a program that compensated arithmetic is tried on"""
-MOST_WIDE = 8
-"""numbers in the outputs up to which compensated arithmetic is tried in its wide form too, which is slow to compile"""
+MOST_WIDE, LARGEST_WIDE = 8, 32
+"""numbers in the outputs, and terms of a program, up to which compensated arithmetic is tried in its wide form too: that
+has about a hundred operations for one, and is slow to trace and to compile"""
 LEAST_GAIN = 0.15
 """mean bits that a change must save"""
 MUCH = 0.5
@@ -153,7 +154,10 @@ def _with_twice_the_digits(
     if found.moves:
         programs.append(emit(found.outputs))
         rewrites.append(found.moves)
-    wide_too = sum(int(np.prod(out.shape)) for out in program.closed.out_avals) <= MOST_WIDE
+    wide_too = (
+        sum(int(np.prod(out.shape)) for out in program.closed.out_avals) <= MOST_WIDE
+        and max(len(order(found.outputs)), len(program.closed.jaxpr.eqns)) <= LARGEST_WIDE
+    )
     for index, run in compensated_programs(programs, program.closed.in_avals, wide_too=wide_too):
         after = check.errors(run)
         lost = before.mean() if best is None else best.after
