@@ -1,7 +1,7 @@
 """Lipschitz constants of networks on boxes: karush beside auto_LiRPA, ECLipsE, LipSDP and the product bound.
 
 ``python -m benchmarks.lipschitz`` writes benchmarks/results/lipschitz.json and lipschitz.md; ``--cells TEXT`` keeps the
-cells whose name contains TEXT, ``--without NAMES`` leaves peers out.
+cells whose name contains TEXT, ``--without NAMES`` leaves peers out, ``--resume`` keeps the rows that are there.
 
 48 cells: four networks, tanh and relu, boxes of three radii around 0, 2-norm and max norm of the input. Weights and
 biases are seeded normal numbers over the root of the fan-in. Peers that are not installed are named as absent. The
@@ -34,6 +34,8 @@ NORMS = (2, math.inf)
 SEED = 0
 LIMIT = 30.0
 """seconds a cell may take"""
+SEARCH = 20.0
+"""seconds after which karush divides no more boxes"""
 RATIO = 1.0001
 """upper / lower at which karush may stop; else it spends its default budget"""
 SAME = 1e-6
@@ -80,7 +82,8 @@ def measured(cell: Cell) -> dict[str, Any]:
     n = cell.sizes[0]
     start = time.perf_counter()
     box = karush.Box.around(np.zeros(n), cell.radius)
-    found = karush.lipschitz(network(cell.sizes, cell.activation), box, norm=(cell.norm, cell.norm), ratio=RATIO)
+    f, norm = network(cell.sizes, cell.activation), (cell.norm, cell.norm)
+    found = karush.lipschitz(f, box, norm=norm, ratio=RATIO, time_limit=SEARCH)
     seconds = time.perf_counter() - start
     return {"lower": found.lower, "upper": found.upper, "seconds": seconds, "boxes": found.boxes, "label": found.label}
 
@@ -103,19 +106,19 @@ def beside(cell: Cell, table: dict[Any, dict[str, Any]], without: tuple[str, ...
     return out
 
 
-def run(chosen: str, without: tuple[str, ...]) -> list[dict[str, Any]]:
-    """All cells whose name contains `chosen`."""
+def run(chosen: str, without: tuple[str, ...], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All cells whose name contains `chosen`, behind those that are in `rows`; each is written down at once."""
     table: dict[Any, dict[str, Any]] = {}
-    rows = []
+    known = {row["cell"] for row in rows}
     for sizes, activation, radius, norm in itertools.product(SIZES, ACTIVATIONS, RADII, NORMS):
         cell = Cell(sizes, activation, radius, norm)
-        if chosen not in cell.name:
+        if chosen not in cell.name or cell.name in known:
             continue
         row = {"cell": cell.name, "inputs": sizes[0], "activation": activation, "karush": measured(cell)}
         row["peers"] = beside(cell, table, without)
         rows.append(row)
-        best = min((peer["upper"] for peer in row["peers"].values() if peer["upper"] > 0.0), default=math.inf)
-        ours = row["karush"]
+        (RESULTS / "lipschitz.json").write_text(json.dumps(rows, indent=1) + "\n")
+        ours, best = row["karush"], best_of(row)
         print(f"{cell.name}: {ours['lower']:.4g} <= {ours['upper']:.4g}, {ours['seconds']:.1f} s, peers {best:.4g}")
     return rows
 
@@ -167,10 +170,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cells", default="", help="text that a cell's name contains")
     parser.add_argument("--without", default="", help="peers that are left out, with commas between them")
+    parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
     given = parser.parse_args()
-    rows = run(given.cells, tuple(given.without.split(",")))
+    there = RESULTS / "lipschitz.json"
+    before = json.loads(there.read_text()) if given.resume and there.exists() else []
+    rows = run(given.cells, tuple(given.without.split(",")), before)
     text = report(rows)
-    (RESULTS / "lipschitz.json").write_text(json.dumps(rows, indent=1) + "\n")
     (RESULTS / "lipschitz.md").write_text(text)
     print(text)
 

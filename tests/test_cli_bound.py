@@ -41,6 +41,17 @@ def test_all_that_was_asked_holds_for_a_bowl(model, capsys):
     assert document["lipschitz"]["lower"] <= document["lipschitz"]["upper"]
 
 
+def test_a_time_limit_leaves_valid_answers(model, capsys):
+    words = ["bound", f"{model}:bowl", "--convexity", "--lipschitz", "2", "--json", "--time-limit", "0.001"]
+    assert main(words) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["range"]["upper"] >= 1.0 + 2.0 * np.e
+    assert document["lipschitz"]["boxes"] == 1
+    assert document["convexity"]["verdict"] in ("convex", "strictly convex")
+    assert main(["bound", f"{model}:bowl", "--time-limit", "-1"]) == 2
+    assert "time_limit is -1.0" in capsys.readouterr().err
+
+
 def test_a_saddle_and_a_pole_do_not_hold(model, capsys):
     assert main(["bound", f"{model}:saddle", "--convexity", "--budget", "8"]) == 1
     assert "not convex" in capsys.readouterr().out
