@@ -49,8 +49,8 @@ def read_proof(path: str | Path) -> dict[str, Any]:
     more = sorted(set(document) - {*PARTS, *UNCHECKED})
     if more:
         raise FileError(
-            f"{path} holds {more[0]!r}, which is no part of a proof and cannot be checked; give a file that karush prove "
-            "--output or Proof.save has written, as it is"
+            f"{path} holds {more[0]!r}, which is no part of a proof and cannot be checked; give a file as it "
+            "was written by karush prove --output or by Proof.save"
         )
     return document
 
