@@ -3,6 +3,8 @@
 ``python -m benchmarks.numerics [NAME ...]`` writes benchmarks/results/numerics.md and .json. Points are drawn by bit
 pattern, so every power of two is as likely as any other; vectors also around a common offset. Only points whose exact
 answer is finite and normal count. Where JAX has no such function, the formula as people write it stands for it.
+*Beyond conditioning* is ``log2((error + 1)/(change + 1))``, both in ulps, change being what half an ulp of change of
+every input does: the measure of `karush.audit`, which calls 4 bits safe.
 """
 
 import json
@@ -258,6 +260,8 @@ class Errors(NamedTuple):
 
     ulps: np.ndarray
     points: np.ndarray
+    beyond: float = 0.0
+    """largest number of bits beyond the conditioning"""
 
     @property
     def mean_bits(self) -> float:
@@ -293,24 +297,49 @@ def ulps(got: np.ndarray, exact: list[arb]) -> np.ndarray:
     return errors
 
 
+LOOKED_AT = 4.0
+"""ulps up to which an error is not held against the conditioning: it is below the bits that count anyway"""
+
+
+def beyond(case: Case, point: np.ndarray, exact: list[arb], errors: np.ndarray) -> np.ndarray:
+    """Bits of the errors in ulps, of value and partial derivatives at one point, beyond the conditioning."""
+    bits = np.log2(1.0 + np.where(np.isnan(errors), 0.0, errors))
+    if np.nanmax(np.append(errors, 0.0)) > LOOKED_AT:
+        info = np.finfo(point.dtype)
+        for i, (e, c) in enumerate(zip(exact, truth.conditioning(case.formula, point, exact), strict=True)):
+            if errors[i] > LOOKED_AT:
+                ulp = arb(2) ** int(np.frexp(abs(float(e.mid())))[1] - info.nmant - 1)
+                bits[i] -= np.log2(1.0 + float((c / ulp).mid()))
+    return np.minimum(bits, ALL_DIGITS[point.dtype])
+
+
 def exact_at(case: Case, points: np.ndarray) -> list[list[arb]]:
     """Value and partial derivatives at every point."""
     return [truth.gradient(case.formula, point) for point in points]
 
 
-def compare(f: Callable[[Any], Any], points: np.ndarray, exact: list[list[arb]]) -> dict[str, Errors]:
-    """Errors of a function in value and gradient, as it runs under jit and vmap in the dtype of the points."""
+def compare(
+    f: Callable[[Any], Any], points: np.ndarray, exact: list[list[arb]], case: Case | None = None
+) -> dict[str, Errors]:
+    """Errors of a function in value and gradient, as it runs under jit and vmap in the dtype of the points.
+
+    With a case the errors are held against its conditioning too.
+    """
     with jax.enable_x64(points.dtype.itemsize == 8):
         values, slopes = jax.jit(jax.vmap(jax.value_and_grad(f)))(jnp.asarray(points))
         got = np.concatenate([np.asarray(values)[:, None], np.asarray(slopes)], axis=1)
     if got.dtype != points.dtype:
         raise TypeError(f"{points.dtype} became {got.dtype}")
     errors = np.stack([ulps(got[:, k], [e[k] for e in exact]) for k in range(got.shape[1])], axis=1)
+    bits = np.zeros_like(errors)
+    if case is not None:
+        bits = np.stack([beyond(case, *row) for row in zip(points, exact, errors, strict=True)])
     found = {}
-    for part, block in (("value", errors[:, :1]), ("gradient", errors[:, 1:])):
+    for part, columns in (("value", slice(0, 1)), ("gradient", slice(1, None))):
+        block = errors[:, columns]
         counted = ~np.isnan(block)
         rows = np.repeat(points[:, None, :], block.shape[1], axis=1)
-        found[part] = Errors(block[counted], rows[counted])
+        found[part] = Errors(block[counted], rows[counted], float(bits[:, columns].max()))
     return found
 
 
@@ -318,8 +347,8 @@ def measure(case: Case, dtype: np.dtype, n: int = POINTS, seed: int = 0) -> dict
     """Errors of karush and of JAX, each in value and gradient."""
     points = case.sample(np.random.default_rng(seed), dtype, n)
     exact = exact_at(case, points)
-    both = (("karush", case.karush), ("jax", case.jax))
-    return {f"{who} {part}": e for who, f in both for part, e in compare(f, points, exact).items()}
+    both = (("karush", case.karush, case), ("jax", case.jax, None))
+    return {f"{who} {part}": e for who, f, held in both for part, e in compare(f, points, exact, held).items()}
 
 
 def shown(errors: Errors) -> str:
@@ -330,10 +359,11 @@ def shown(errors: Errors) -> str:
 
 
 HEADER = """Largest error in ulps (in brackets the mean bits of error, NaN and infinity = all bits) over {n} points per
-function, against Arb. Derivatives: every entry of the gradient.
+function, against Arb. Derivatives: every entry of the gradient. Beyond: the largest error of karush, in bits
+beyond what half an ulp of change of every input does.
 
-| function | dtype | value: karush | value: JAX | gradient: karush | gradient: JAX | JAX means |
-|---|---|---|---|---|---|---|
+| function | dtype | value: karush | beyond | value: JAX | gradient: karush | beyond | gradient: JAX | JAX means |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -342,7 +372,10 @@ def main(names: list[str]) -> None:
     for name in names or CASES:
         for dtype in DTYPES:
             found = measure(CASES[name], dtype)
-            cells = [shown(found[f"{who} {part}"]) for part in ("value", "gradient") for who in ("karush", "jax")]
+            cells = []
+            for part in ("value", "gradient"):
+                ours = found[f"karush {part}"]
+                cells += [shown(ours), f"{ours.beyond:.1f}", shown(found[f"jax {part}"])]
             rows.append(f"| {name} | {dtype.name} | " + " | ".join(cells) + f" | `{CASES[name].peer}` |")
             print(rows[-1], flush=True)
             record[f"{name} {dtype.name}"] = {
@@ -352,6 +385,7 @@ def main(names: list[str]) -> None:
                     "within_2_ulps": e.within,
                     "points": e.ulps.size,
                 }
+                | ({"bits_beyond_conditioning": e.beyond} if key.startswith("karush") else {})
                 for key, e in found.items()
             }
     if not names:

@@ -18,14 +18,26 @@ SERIES_LENGTH = 2
 Formula = Callable[[list[Any]], Any]
 
 
-def gradient(formula: Formula, point: np.ndarray) -> list[arb]:
-    """Value and partial derivatives of the formula at a point."""
+def gradient(formula: Formula, point: np.ndarray, moved: int = -1, by: float = 0.0) -> list[arb]:
+    """Value and partial derivatives of the formula at a point, one entry of which may be `moved`."""
     flint.ctx.prec, flint.ctx.cap = BITS[point.dtype], SERIES_LENGTH
+    place = [arb(float(v)) + (arb(by) if j == moved else 0) for j, v in enumerate(point)]
     parts = []
     for i in range(point.size):
-        series = formula([arb_series([float(v), int(i == j)]) for j, v in enumerate(point)])
+        series = formula([arb_series([v, int(i == j)]) for j, v in enumerate(place)])
         parts.append((series[0], series[1]))
     return [parts[0][0], *(slope for _, slope in parts)]
+
+
+def conditioning(formula: Formula, point: np.ndarray, exact: list[arb]) -> list[arb]:
+    """How far half an ulp of change of each entry, one after the other, moves value and partial derivatives."""
+    change = [arb(0)] * len(exact)
+    for j, v in enumerate(point):
+        half = 0.5 * float(np.spacing(max(abs(v), np.finfo(point.dtype).tiny)))
+        ends = [gradient(formula, point, j, end) for end in (-half, half)]
+        moves = zip(*([abs((a - b).mid()) for a, b in zip(end, exact)] for end in ends), strict=True)
+        change = [total + max(pair, key=float) for total, pair in zip(change, moves, strict=True)]
+    return change
 
 
 def value(series: Any) -> float:

@@ -51,7 +51,18 @@ CALLS = {
     "_log_ndtr": (lambda x: numerics.log_ndtr(x), False),
     "_sqrt1pm1": (lambda x: numerics.sqrt1pm1(x), False),
     "_cosm1": (lambda x: numerics.cosm1(x), False),
+    "log1pmx_of": (lambda x: numerics.log1pmx(x), False),
+    "log1mexp_of": (lambda x: numerics.log1mexp(x), False),
+    "_log_sub_exp": (lambda x: numerics.log_sub_exp(2.0 + x, WEIGHTS), True),
+    "_powm1": (lambda x: numerics.powm1(x, WEIGHTS), False),
+    "_xlogx": (lambda x: numerics.xlogx(x), False),
+    "_xlogy": (lambda x: numerics.xlogy(WEIGHTS, x), False),
+    "_roots": (lambda x: numerics.quadratic_roots(WEIGHTS, x, -WEIGHTS), False),
+    "_distances": (lambda x: numerics.squared_distances(x[None], WEIGHTS[None])[0, 0], False),
 }
+LOWEST = {"log1p_of": -0.9, "_sqrt1pm1": -0.9, "log1pmx_of": -0.9, "_log_sub_exp": -0.9}
+LOWEST |= dict.fromkeys(("log1mexp_of", "_powm1", "_xlogx", "_xlogy"), 0.01)
+"""of functions that are not defined everywhere"""
 NAMES = [key.partition(" at ")[0] for key in KERNELS]
 MASKED = [lambda x: numerics.softmax(x, where=FIRST_TWO), lambda x: numerics.logsumexp(x, where=FIRST_TWO)]
 POINTS = [
@@ -88,8 +99,7 @@ def test_the_meaning_of_a_kernel_encloses_its_float_value_up_to_rounding(name):
     f, of_input = CALLS[name]
     points = POINTS + (FAR if name in EXTREME else [])
     points += list(np.random.default_rng(5).normal(size=(6, 3)) * np.geomspace(0.01, 20.0, 6)[:, None])
-    low = {"log1p_of": -0.9, "_sqrt1pm1": -0.9}.get(name, -np.inf)
-    points = [np.maximum(x, low) for x in points]
+    points = [np.maximum(x, LOWEST.get(name, -np.inf)) for x in points]
     flat = traced(f, points[0])[0]
     assert name in [function_name(call.jaxpr.debug_info) for call in map(called, flat.closed_jaxpr.eqns) if call]
     assert steps(inline(flat.closed_jaxpr, real=True)) != steps(inline(flat.closed_jaxpr))

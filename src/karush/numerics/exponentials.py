@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from karush.jaxprs.meaning import means
+from karush.numerics import meanings
 from karush.numerics.coefficients import EXPM1_TAIL
 from karush.numerics.door import elementwise
 from karush.numerics.errorfree import horner, tiny
@@ -158,6 +159,7 @@ def _beyond(x: jax.Array, near: jax.Array) -> tuple[jax.Array, jax.Array, jax.Ar
 exprel_of.defjvps(lambda t, ans, x: t * exprel_slope(x))
 
 
+@means(meanings.powm1)
 @jax.custom_jvp
 def _powm1(x: jax.Array, y: jax.Array) -> jax.Array:
     power = jnp.power(x, y)

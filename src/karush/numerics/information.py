@@ -1,7 +1,7 @@
 """x log x, entropies, divergences and cross-entropies, of probabilities given by logits."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +12,15 @@ from karush.jaxprs.meaning import means
 from karush.numerics import meanings
 from karush.numerics.coefficients import EXPM1_TAIL
 from karush.numerics.door import Axes, broadcast, elementwise, reals
-from karush.numerics.errorfree import horner, tiny, total
+from karush.numerics.errorfree import horner, product, tiny, total, two_sum
 from karush.numerics.exponentials import expm1_of, sigmoid_of
 from karush.numerics.logarithms import log1p_of, softplus_of
-from karush.numerics.softmax import deviation, log_softmax_of, softmax_of
+from karush.numerics.softmax import deviation, less_mean, log_softmax_of, shifted, softmax_of, times_softmax
 
 INVERSE_E, INVERSE_E_LOW = 0.36787944117144233, -1.2428753672788363e-17
 """1/e, and what its float64 misses"""
+SURE = 2.0**-60
+"""sum of all weights but the largest, relative to it, whose square counts for nothing"""
 CLOSE = 1.0
 """largest change of the logits for which the change of log-probabilities is computed from it"""
 
@@ -147,11 +149,6 @@ def _everywhere(x: jax.Array) -> jax.Array:
     return jnp.ones(x.shape, bool)
 
 
-def _product(weight: jax.Array, value: jax.Array) -> jax.Array:
-    """``weight · value``, 0 where the weight is 0, whatever the value."""
-    return jnp.where(weight == 0.0, 0.0, weight * jnp.where(weight == 0.0, 0.0, value))
-
-
 @jax.custom_jvp
 def _log_floor(x: jax.Array) -> jax.Array:
     """``log x``, at 0 that of the smallest normal number."""
@@ -165,9 +162,10 @@ def _floor(x: jax.Array) -> jax.Array:
 _log_floor.defjvps(lambda t, ans, x: t / _floor(x))
 
 
+@means(meanings.xlogx)
 @jax.custom_jvp
 def _xlogx(x: jax.Array) -> jax.Array:
-    return _product(x, jnp.log(x))
+    return product(x, jnp.log(x))
 
 
 _xlogx.defjvps(lambda t, ans, x: t * _one_plus_log(x))
@@ -184,9 +182,10 @@ def _one_plus_log(x: jax.Array) -> jax.Array:
     return jnp.where(near, log1p_of(math.e * offset), 1.0 + _log_floor(x))
 
 
+@means(meanings.xlogy)
 @jax.custom_jvp
 def _xlogy(x: jax.Array, y: jax.Array) -> jax.Array:
-    return _product(x, jnp.log(y))
+    return product(x, jnp.log(y))
 
 
 _xlogy.defjvps(
@@ -198,60 +197,75 @@ _xlogy.defjvps(
 @means(meanings.entropy)
 @jax.custom_jvp
 def _entropy(x: jax.Array) -> jax.Array:
-    mask = _everywhere(x)
-    return total(_product(softmax_of(x, mask), -log_softmax_of(x, mask)))
+    s = shifted(x, _everywhere(x))
+    # −log p_i = log(1 + rest) − z_i; where the rest may be subnormal, log(1 + rest) is Σ_{i ≠ top} p_i.
+    sure = s.rest < SURE
+    surprise = jnp.where(sure, jnp.where(s.top, 0.0, 1.0 - s.z), -log_softmax_of(x, _everywhere(x)))
+    return total(times_softmax(s, surprise))
 
 
 @_entropy.defjvp
 def _entropy_jvp(primals: Any, tangents: Any) -> Any:
     (x,) = primals
     mask = _everywhere(x)
-    slope = -_product(softmax_of(x, mask), deviation(x, mask))
+    slope = -times_softmax(shifted(x, mask), deviation(x, mask))
     return _entropy(x), jnp.sum(slope * tangents[0], axis=-1)
 
 
-def _log_ratio(a: jax.Array, b: jax.Array) -> jax.Array:
-    """``δ = log softmax(b) − log softmax(a)``, accurate where a and b differ by little, or by a constant."""
-    mask = _everywhere(a)
-    p, log_p, log_q = softmax_of(a, mask), log_softmax_of(a, mask), log_softmax_of(b, mask)
-    w = jnp.where(a == b, 0.0, b - jnp.where(a == b, 0.0, a))
-    finite = jnp.isfinite(w)
-    w = jnp.where(finite, w, 0.0)
-    centre = total(p * w)[..., None]
-    w = w - centre
-    close = jnp.all(finite & (jnp.abs(w) < CLOSE), axis=-1, keepdims=True)
-    w = jnp.where(close, w, 0.0)
-    # log Σ p exp(w), the change of the log-sum-exp.
-    change = log1p_of(total(p * expm1_of(w)))[..., None]
-    same = log_p == log_q
-    return jnp.where(close, w - change, jnp.where(same, 0.0, log_q - jnp.where(same, 0.0, log_p)))
+class _Change(NamedTuple):
+    """From p = softmax(a) to q = softmax(b)."""
+
+    delta: jax.Array
+    """``δ = log q − log p``, accurate where a and b differ by little, or by a constant"""
+    contrast: jax.Array
+    """``δ_i + KL = w_i − Σ_j p_j w_j`` of w = b − a, if these are finite"""
+    finite: jax.Array
+    """whether they are, (..., 1)"""
+
+    @classmethod
+    def of(cls, a: jax.Array, b: jax.Array) -> "_Change":
+        mask = _everywhere(a)
+        p, log_p, log_q = softmax_of(a, mask), log_softmax_of(a, mask), log_softmax_of(b, mask)
+        same = a == b
+        w, low = two_sum(jnp.where(same, 0.0, b), -jnp.where(same, 0.0, a))
+        finite = jnp.all(jnp.isfinite(w), axis=-1, keepdims=True)
+        contrast = less_mean(p, jnp.where(finite, w, 0.0), jnp.where(finite, low, 0.0))
+        close = finite & jnp.all(jnp.abs(contrast) < CLOSE, axis=-1, keepdims=True)
+        inner = jnp.where(close, contrast, 0.0)
+        # log Σ p exp(w), the change of the log-sum-exp.
+        rise = log1p_of(total(p * expm1_of(inner)))[..., None]
+        same = log_p == log_q
+        far = jnp.where(same, 0.0, log_q - jnp.where(same, 0.0, log_p))
+        return cls(jnp.where(close, inner - rise, far), contrast, finite)
 
 
 @means(meanings.divergence)
 @jax.custom_jvp
 def _kl(a: jax.Array, b: jax.Array) -> jax.Array:
     mask = _everywhere(a)
-    p, q, d = softmax_of(a, mask), softmax_of(b, mask), _log_ratio(a, b)
+    p, q, d = softmax_of(a, mask), softmax_of(b, mask), _Change.of(a, b).delta
     near = jnp.abs(d) < CLOSE
     s = jnp.where(near, d, 0.0)
-    return total(jnp.where(near, p * (s * s * horner(EXPM1_TAIL, s)), (q - p) - _product(p, d)))
+    return total(jnp.where(near, p * (s * s * horner(EXPM1_TAIL, s)), (q - p) - times_softmax(shifted(a, mask), d)))
 
 
 @_kl.defjvp
 def _kl_jvp(primals: Any, tangents: Any) -> Any:
     a, b = primals
     mask = _everywhere(a)
-    value, p, d = _kl(a, b), softmax_of(a, mask), _log_ratio(a, b)
-    near = jnp.abs(d) < CLOSE
-    gain = jnp.where(near, p * expm1_of(jnp.where(near, d, 0.0)), softmax_of(b, mask) - p)
-    by_a = -_product(p, d + value[..., None])
+    value, change = _kl(a, b), _Change.of(a, b)
+    # q − p without a subtraction, from the side on which exp does not overflow.
+    lower = change.delta < CLOSE
+    down, up = (jnp.where(side, d, 0.0) for side, d in ((lower, change.delta), (~lower, -change.delta)))
+    gain = times_softmax(shifted(a, mask), expm1_of(down)) - times_softmax(shifted(b, mask), expm1_of(up))
+    by_a = -times_softmax(shifted(a, mask), jnp.where(change.finite, change.contrast, change.delta + value[..., None]))
     return value, jnp.sum(by_a * tangents[0] + gain * tangents[1], axis=-1)
 
 
 @means(meanings.binary_cross_entropy)
 @jax.custom_jvp
 def _binary(x: jax.Array, y: jax.Array) -> jax.Array:
-    return _product(1.0 - y, softplus_of(x)) + _product(y, softplus_of(-x))
+    return product(1.0 - y, softplus_of(x)) + product(y, softplus_of(-x))
 
 
 _binary.defjvps(lambda t, ans, x, y: t * ((1.0 - y) * sigmoid_of(x) - y * sigmoid_of(-x)), lambda t, ans, x, y: t * -x)
@@ -260,7 +274,7 @@ _binary.defjvps(lambda t, ans, x, y: t * ((1.0 - y) * sigmoid_of(x) - y * sigmoi
 @means(meanings.cross_entropy)
 @jax.custom_jvp
 def _cross(x: jax.Array, y: jax.Array) -> jax.Array:
-    return -total(_product(y, log_softmax_of(x, _everywhere(x))))
+    return -total(product(y, log_softmax_of(x, _everywhere(x))))
 
 
 @_cross.defjvp

@@ -154,6 +154,7 @@ def log1p_of(x: jax.Array) -> jax.Array:
 log1p_of.defjvps(lambda t, ans, x: t / jnp.where(x == -1.0, tiny(x), 1.0 + x))
 
 
+@means(meanings.log1pmx)
 @jax.custom_jvp
 def log1pmx_of(x: jax.Array) -> jax.Array:
     """`log1pmx` of a float array."""
@@ -176,6 +177,7 @@ def _log1pmx_slope(x: jax.Array) -> jax.Array:
 log1pmx_of.defjvps(lambda t, ans, x: t * _log1pmx_slope(x))
 
 
+@means(meanings.log1mexp)
 @jax.custom_jvp
 def log1mexp_of(x: jax.Array) -> jax.Array:
     """`log1mexp` of a float array."""
@@ -213,19 +215,31 @@ _logaddexp.defjvps(
 )
 
 
+def _tiny_difference(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Whether both are so small that a − b may be subnormal, which XLA rounds to 0; and ``UP (a − b)``, 1 elsewhere."""
+    small = (jnp.abs(a) < 1.0 / UP) & (jnp.abs(b) < 1.0 / UP) & (a != b)
+    higher, lower = (jax.lax.optimization_barrier(jnp.where(small, v, 0.0) * UP) for v in (a, b))
+    return small, jnp.where(small, higher - lower, 1.0)
+
+
+@means(meanings.log_sub_exp)
 @jax.custom_jvp
 def _log_sub_exp(a: jax.Array, b: jax.Array) -> jax.Array:
     nothing = a == b
     part = log1mexp_of(jnp.where(nothing, 1.0, a - jnp.where(nothing, 0.0, b)))
-    # The difference of two tiny numbers may be subnormal, which XLA rounds to 0; scaled up, its logarithm is known.
-    small = (jnp.abs(a) < 1.0 / UP) & (jnp.abs(b) < 1.0 / UP) & ~nothing
-    higher, lower = (jax.lax.optimization_barrier(jnp.where(small, v, 0.0) * UP) for v in (a, b))
-    part = jnp.where(small, jnp.log(jnp.where(small, higher - lower, 1.0)) - math.log(UP), part)
+    small, scaled = _tiny_difference(a, b)
+    part = jnp.where(small, jnp.log(scaled) - math.log(UP), part)
     return jnp.where(nothing, jnp.where(jnp.isposinf(a), jnp.nan, -jnp.inf), a + part)
 
 
+def _odds_between(a: jax.Array, b: jax.Array) -> jax.Array:
+    """``1/(exp(a − b) − 1)``, which is 1/(a − b) to all digits where that is tiny."""
+    small, scaled = _tiny_difference(a, b)
+    return jnp.where(small, UP / scaled, _odds(jnp.where(small, 1.0, _difference(a, b))))
+
+
 _log_sub_exp.defjvps(
-    lambda t, ans, a, b: t * (1.0 + _odds(_difference(a, b))), lambda t, ans, a, b: t * -_odds(_difference(a, b))
+    lambda t, ans, a, b: t * (1.0 + _odds_between(a, b)), lambda t, ans, a, b: t * -_odds_between(a, b)
 )
 
 

@@ -170,3 +170,45 @@ def cosm1(x: Array) -> Array:
 def sqrt1pm1(x: Array) -> Array:
     """``√(1 + x) − 1``."""
     return jnp.sqrt(1.0 + x) - 1.0
+
+
+def squared_distances(x: Array, y: Array) -> Array:
+    """``Σ (x − y)²``."""
+    return jnp.sum(jnp.square(x - y), axis=-1)
+
+
+def log_sub_exp(a: Array, b: Array) -> Array:
+    """``log(eᵃ − eᵇ) = a + log(1 − e^(b − a))``."""
+    return a + log1mexp(a - b)
+
+
+def log1mexp(x: Array) -> Array:
+    """``log(1 − e⁻ˣ)``."""
+    return jnp.log(-jnp.expm1(-x))
+
+
+def log1pmx(x: Array) -> Array:
+    """``log(1 + x) − x``."""
+    return jnp.log1p(x) - x
+
+
+def powm1(x: Array, y: Array) -> Array:
+    """``x^y − 1``."""
+    return jnp.power(x, y) - 1.0
+
+
+def xlogx(x: Array) -> Array:
+    """``x log x``; at 0, where it has no derivative, nothing is said."""
+    return x * jnp.log(x)
+
+
+def xlogy(x: Array, y: Array) -> Array:
+    """``x log y``; at y = 0 nothing is said."""
+    return x * jnp.log(y)
+
+
+def quadratic_roots(a: Array, b: Array, c: Array) -> Array:
+    """``(−b ± √(b² − 4ac))/(2a)``, the smaller first; at a = 0 nothing is said."""
+    root = jnp.sqrt(jnp.square(b) - 4.0 * a * c)
+    first, second = (-b - root) / (2.0 * a), (-b + root) / (2.0 * a)
+    return jnp.stack([jnp.minimum(first, second), jnp.maximum(first, second)], axis=-1)

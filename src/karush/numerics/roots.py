@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from karush.jaxprs.meaning import means
 from karush.numerics import meanings
 from karush.numerics.door import broadcast, elementwise, reals
-from karush.numerics.errorfree import tiny, two_product
+from karush.numerics.errorfree import exponent, times_power, tiny, two_product
 
 
 def sqrt1pm1(x: Any) -> jax.Array:
@@ -39,7 +39,8 @@ def quadratic_roots(a: Any, b: Any, c: Any) -> jax.Array:
     Returns
     -------
     array (..., 2), the smaller root first; NaN where the roots are not real, or a = b = 0. For a = 0 the one root is
-    −c/b and the other ±∞, on the side from which it comes as a → 0⁺. Derivative ``−(x² da + x db + dc)/(2ax + b)``.
+    −c/b and the other ±∞, on the side from which it comes as a → 0⁺. Derivative ``−(x² da + x db + dc)/(2ax + b)``, cut
+    off at the largest number.
     """
     arrays, kept = reals(a=a, b=b, c=c)
     return _roots(*broadcast(arrays, ("a", "b", "c"))).astype(kept)
@@ -54,18 +55,6 @@ def _sqrt1pm1(x: jax.Array) -> jax.Array:
 
 
 _sqrt1pm1.defjvps(lambda t, ans, x: t * 0.5 / jnp.sqrt(jnp.where(x == -1.0, tiny(x), 1.0 + x)))
-
-
-def _exponent(x: jax.Array) -> jax.Array:
-    """Power of two of x, as an integer; 0 for 0."""
-    _, e = jnp.frexp(x)
-    return jnp.where(x == 0.0, 0, e)
-
-
-def _scaled(x: jax.Array, e: jax.Array) -> jax.Array:
-    """``x 2^e`` in two exact steps, so that 2^e itself need not be a float."""
-    first = e // 2
-    return jnp.ldexp(jnp.ldexp(x, first), e - first)
 
 
 class _Scaled(NamedTuple):
@@ -84,9 +73,9 @@ class _Scaled(NamedTuple):
     @classmethod
     def of(cls, a: jax.Array, b: jax.Array, c: jax.Array) -> "_Scaled":
         digits = jnp.finfo(a.dtype).nmant + 1
-        e = _exponent(c)
-        s = (e - _exponent(a)) // 2
-        alpha, beta, gamma = _scaled(a, 2 * s - e), _scaled(b, s - e), _scaled(c, -e)
+        e = exponent(c)
+        s = (e - exponent(a)) // 2
+        alpha, beta, gamma = times_power(a, 2 * s - e), times_power(b, s - e), times_power(c, -e)
         apart = jnp.abs(beta) > 2.0 ** (digits // 2 + 3)
         beta = jnp.where(apart, 0.0, beta)
         p, p_lost = two_product(beta, beta)
@@ -110,12 +99,13 @@ def _pair(a: jax.Array, b: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Arra
     q = -0.5 * (v.beta + v.sign * v.root)
     none = (q == 0.0) & ~v.apart & (a != 0.0)  # b = c = 0: both roots are 0
     line = (a == 0.0) & (b != 0.0)
-    first = jnp.where(v.apart, -(b / a), _scaled(q / v.alpha, v.s))
-    second = jnp.where(v.apart, -(c / b), _scaled(v.gamma / jnp.where(none, 1.0, q), v.s))
+    first = jnp.where(v.apart, -(b / a), times_power(q / v.alpha, v.s))
+    second = jnp.where(v.apart, -(c / b), times_power(v.gamma / jnp.where(none, 1.0, q), v.s))
     first = jnp.where(line, -jnp.sign(b) * jnp.inf, jnp.where(none, 0.0, first))
     return first, jnp.where(line, -(c / jnp.where(line, b, 1.0)), jnp.where(none, 0.0, second))
 
 
+@means(meanings.quadratic_roots)
 @jax.custom_jvp
 def _roots(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
     first, second = _pair(a, b, c)
@@ -126,25 +116,59 @@ def _roots(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
 def _slopes(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
     """``2ax + b = ±√(b² − 4ac)`` at both roots; the smallest normal number at a double root."""
     v = _Scaled.of(a, b, c)
-    size = jnp.where(v.apart | (a == 0.0), jnp.abs(b), _scaled(v.root, v.e - v.s))
+    size = jnp.where(v.apart | (a == 0.0), jnp.abs(b), times_power(v.root, v.e - v.s))
     size = jnp.where(size < tiny(size), tiny(size), size)
     sign = jnp.where(jnp.where(v.apart | (a == 0.0), b, v.beta) < 0.0, -1.0, 1.0)
     return _order(*_pair(a, b, c), -sign * size, sign * size)
+
+
+@jax.custom_jvp
+def _quotient(u: jax.Array, v: jax.Array, w: jax.Array) -> jax.Array:
+    """``u v/w``, not underflowing before the result does; the largest number where it overflows.
+
+    A derivative that overflowed would make NaN of a cotangent of 0, that of the other root.
+    """
+    (u, i), (v, j), (w, k) = (_parts(x) for x in (u, v, w))
+    return _clipped(times_power(u * v / w, i + j - k))
+
+
+def _clipped(x: jax.Array) -> jax.Array:
+    largest = float(jnp.finfo(x.dtype).max)
+    return jnp.clip(x, -largest, largest)
+
+
+_quotient.defjvps(
+    lambda t, ans, u, v, w: t * _quotient(jnp.ones_like(u), v, w),
+    lambda t, ans, u, v, w: t * _quotient(u, jnp.ones_like(v), w),
+    lambda t, ans, u, v, w: -t * _quotient(ans, jnp.ones_like(u), w),
+)
+
+
+def _parts(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """``x = m 2^e`` with ½ ≤ |m| < 1."""
+    e = exponent(x)
+    return times_power(x, -e), e
 
 
 @_slopes.defjvp
 def _slopes_jvp(primals: Any, tangents: Any) -> Any:
     (a, b, c), (da, db, dc) = (tuple(v[..., None] for v in vs) for vs in (primals, tangents))
     slopes = _slopes(*primals)
-    return slopes, (b / slopes) * db - (2.0 * c / slopes) * da - (2.0 * a / slopes) * dc
+    a, b, c, one = (jnp.broadcast_to(v, slopes.shape) for v in (a, b, c, jnp.ones_like(slopes)))
+    by_a, by_b, by_c = (_quotient(v, one, slopes) for v in (-2.0 * c, b, -2.0 * a))
+    return slopes, by_a * da + by_b * db + by_c * dc
 
 
 @_roots.defjvp
 def _roots_jvp(primals: Any, tangents: Any) -> Any:
     da, db, dc = (v[..., None] for v in tangents)
     x, slopes = _roots(*primals), _slopes(*primals)
+    a, one = jnp.broadcast_to(primals[0][..., None], x.shape), jnp.ones_like(x)
     finite = jnp.abs(x) < jnp.inf
+    # A root −b/a that overflows has the slope −b; one that comes from infinity, for a = 0, has no derivative.
+    overflown = jnp.isinf(x) & (a != 0.0)
     inside = jnp.where(finite, x, 0.0)
-    share = inside / slopes
-    change = -(share * (inside * da + db) + dc / slopes)
-    return x, jnp.where(finite, change, jnp.where(jnp.isnan(x), jnp.nan, 0.0))
+    by_b = jnp.where(overflown, _quotient(one, one, jnp.where(overflown, a, 1.0)), _quotient(inside, one, slopes))
+    by_a = jnp.where(overflown, _clipped(jnp.where(overflown, x, 0.0) * by_b), _quotient(inside, inside, slopes))
+    by_c = jnp.where(finite | overflown, _quotient(one, one, slopes), 0.0)
+    return x, jnp.where(jnp.isnan(x), jnp.nan, -(by_a * da + by_b * db + by_c * dc))

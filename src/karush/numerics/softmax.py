@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from karush.core.errors import OptionError
 from karush.jaxprs.meaning import means
 from karush.numerics import meanings
+from karush.numerics.coefficients import EXPM1_TAIL
 from karush.numerics.door import Axes, Axis, reals
-from karush.numerics.errorfree import total, two_sum
-from karush.numerics.exponentials import expm1_of
+from karush.numerics.errorfree import horner, others, product, sum_last, total, two_sum
+from karush.numerics.exponentials import SERIES, expm1_of
 from karush.numerics.logarithms import log1p_of
 
 
@@ -129,26 +130,45 @@ class Shifted(NamedTuple):
     """x − m, rounded; 0 for entries equal to m, infinite ones too; −inf for entries left out"""
     lost: jax.Array
     """what that rounding has lost"""
-    peak: jax.Array
-    """the first entry that equals m"""
+    top: jax.Array
+    """the entries that equal m"""
     weights: jax.Array
     """exp(x − m)"""
     rest: jax.Array
-    """sum of the weights without that of the peak, (..., 1)"""
+    """sum of all weights but one of the largest, (..., 1)"""
 
 
 def shifted(x: jax.Array, mask: jax.Array) -> Shifted:
-    """Rows less their largest entry, and the sum of all weights but that of this entry."""
+    """Rows less their largest entry, and the sum of all weights but that of one such entry."""
     x = jnp.where(mask, x, -jnp.inf)
     m = jnp.max(x, axis=-1, keepdims=True)
-    top = x == m
+    top = (x == m) & mask
     z, lost = two_sum(jnp.where(top, 0.0, x), -jnp.where(top, 0.0, m))
     z = jnp.where(mask, z, -jnp.inf)
-    first = jnp.argmax(top & mask, axis=-1, keepdims=True)
-    peak = (jax.lax.broadcasted_iota(first.dtype, x.shape, x.ndim - 1) == first) & mask
     weights = jnp.exp(z) * (1.0 + lost)
-    rest = total(jnp.where(peak, 0.0, weights))[..., None]
-    return Shifted(m, z, lost, peak, weights, rest)
+    equals = jnp.maximum(jnp.sum(top, axis=-1) - 1, 0).astype(x.dtype)
+    rest = total(jnp.where(top, 0.0, weights)) + equals
+    return Shifted(m, z, lost, top, weights, rest[..., None])
+
+
+FAINT = -40.0
+"""z below which exp(z) may be subnormal once it is divided, or multiplied by something small"""
+HALF_LIFT = 2.0**32
+
+
+def times_softmax(s: Shifted, values: jax.Array) -> jax.Array:
+    """``p_i v_i``, 0 where p_i is 0; where p_i may be subnormal, which XLA rounds to 0, exp(z) is lifted by 2^64."""
+    root = jnp.exp(0.5 * s.z) * HALF_LIFT
+    faint = product(root * root * (1.0 + s.lost), values) / HALF_LIFT / HALF_LIFT
+    return jnp.where(s.z < FAINT, faint, product(s.weights, values)) / (1.0 + s.rest)
+
+
+def less_mean(p: jax.Array, w: jax.Array, low: jax.Array) -> jax.Array:
+    """``w_i − Σ_j p_j w_j`` of w + low, in two passes: what the rounded mean has missed is the mean of differences."""
+    d, more = two_sum(w, -total(product(p, w))[..., None])
+    d, low = two_sum(d, low + more)
+    missed, missed_low = (v[..., None] for v in sum_last(product(p, d), product(p, low)))
+    return (d - missed) + (low - missed_low)
 
 
 @means(meanings.softmax)
@@ -165,31 +185,29 @@ def _softmax_jvp(primals: Any, tangents: Any) -> Any:
     return p, p * _less_mean(p, complement(*primals), tangents[0])
 
 
-def _less_mean(p: jax.Array, others: jax.Array, t: jax.Array) -> jax.Array:
+def _less_mean(p: jax.Array, rest: jax.Array, t: jax.Array) -> jax.Array:
     """``t_i − Σ_j p_j t_j`` as ``(1 − p_i) t_i − Σ_{j≠i} p_j t_j``: transposed, it keeps the small 1 − p_i."""
-    v = p * t
-    return others * t - (jnp.sum(v, axis=-1, keepdims=True) - v)
+    return rest * t - others(p, t)
 
 
 def complement(x: jax.Array, mask: jax.Array) -> jax.Array:
     """``1 − softmax(x)``, where one entry has nearly all the weight: the sum of the others."""
     s = shifted(x, mask)
-    return jnp.where(s.peak, s.rest, (1.0 + s.rest) - s.weights) / (1.0 + s.rest)
+    return jnp.where(s.top, s.rest, (1.0 + s.rest) - s.weights) / (1.0 + s.rest)
 
 
 @jax.custom_jvp
 def deviation(x: jax.Array, mask: jax.Array) -> jax.Array:
     """``x_i − Σ_j p_j x_j``, p = softmax(x), from the differences to the largest entry."""
-    z, p = shifted(x, mask).z, softmax_of(x, mask)
-    return z - total(jnp.where(p == 0.0, 0.0, p * jnp.where(p == 0.0, 0.0, z)))[..., None]
+    s = shifted(x, mask)
+    return less_mean(softmax_of(x, mask), s.z, s.lost)
 
 
 @deviation.defjvp
 def _deviation_jvp(primals: Any, tangents: Any) -> Any:
     p, d = softmax_of(*primals), deviation(*primals)
     change = _less_mean(p, complement(*primals), tangents[0])
-    weights = jnp.where(p == 0.0, 0.0, p * jnp.where(p == 0.0, 0.0, d))
-    return d, change - jnp.sum(weights * change, axis=-1, keepdims=True)
+    return d, change - jnp.sum(product(p, d) * change, axis=-1, keepdims=True)
 
 
 @means(meanings.log_softmax)
@@ -225,8 +243,8 @@ def _logsumexp_jvp(primals: Any, tangents: Any) -> Any:
 def _weighted(x: jax.Array, b: jax.Array, mask: jax.Array) -> jax.Array:
     mask = mask & (b != 0.0)
     s = shifted(x, mask)
-    first = jnp.sum(jnp.where(s.peak, b, 0.0), axis=-1)
-    others = jnp.where(s.peak | ~mask, 0.0, b * s.weights)
+    first = total(jnp.where(s.top, b, 0.0))
+    others = jnp.where(s.top | ~mask, 0.0, b * s.weights)
     size = total(jnp.where(mask, b * s.weights, 0.0))
     above = total(jnp.concatenate([others, (first - 1.0)[..., None]], axis=-1))
     near_one = jnp.abs(above) < 0.5
@@ -269,7 +287,11 @@ def _log_mean_exp(x: jax.Array, mask: jax.Array) -> jax.Array:
     below = total(jnp.where(mask, expm1_of(s.z), 0.0)) / n
     near_one = mean > 0.5
     part = jnp.where(near_one, log1p_of(jnp.where(near_one, below, 0.0)), jnp.log(mean))
-    return jnp.where(n > 0.0, s.m[..., 0] + part, -jnp.inf)
+    # Of small numbers without the shift, whose rounding would show where the mean of all x is near 0.
+    flat = jnp.max(jnp.where(mask, jnp.abs(x), 0.0), axis=-1) <= SERIES
+    v = jnp.where(mask & flat[..., None], x, 0.0)
+    direct = log1p_of(total(v, v * v * horner(EXPM1_TAIL, v)) / n)
+    return jnp.where(n > 0.0, jnp.where(flat, direct, s.m[..., 0] + part), -jnp.inf)
 
 
 @_log_mean_exp.defjvp

@@ -1,6 +1,7 @@
 """Sums and dot products that carry the error of every operation along [ORO05]."""
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from karush.jaxprs.meaning import means
 from karush.numerics import meanings
 from karush.numerics.door import Axes, Axis, broadcast, reals
-from karush.numerics.errorfree import safe_scale, sum_last, total, two_product
+from karush.numerics.errorfree import total, two_product
 
 
 def compensated_sum(x: Any, axis: Axis = None, keepdims: bool = False, where: Any = None) -> jax.Array:
@@ -44,8 +45,7 @@ def compensated_dot(x: Any, y: Any, axis: Axis = -1, keepdims: bool = False) -> 
     Returns
     -------
     array of the reduced shape, with relative error at most about ``eps + (log₂ n · eps)² c``,
-    ``c = Σ|x y| / |Σ x y|``, as long as neither an entry nor a product, times eps, underflows.
-    Derivatives ``y`` and ``x``.
+    ``c = Σ|x y| / |Σ x y|``, over the whole float range. Derivatives ``y`` and ``x``.
     """
     arrays, kept = reals(x=x, y=y)
     x, y = broadcast(arrays, ("x", "y"))
@@ -57,7 +57,11 @@ def compensated_dot(x: Any, y: Any, axis: Axis = -1, keepdims: bool = False) -> 
 @jax.custom_jvp
 def sum_of(x: jax.Array) -> jax.Array:
     """`compensated_sum` along the last axis of a float array."""
-    return total(x)
+    # Scaled down where a partial sum might overflow and the sum might not.
+    largest = float(jnp.finfo(x.dtype).max)
+    down = 2.0 ** -math.ceil(math.log2(x.shape[-1] + 1))
+    k = jnp.where(jnp.max(jnp.abs(x), axis=-1, initial=0.0) > largest * down, down, 1.0).astype(x.dtype)
+    return total(x * k[..., None]) / k
 
 
 @sum_of.defjvp
@@ -65,16 +69,51 @@ def _sum_jvp(primals: Any, tangents: Any) -> Any:
     return sum_of(*primals), jnp.sum(tangents[0], axis=-1)
 
 
+class _Steps(NamedTuple):
+    """Three powers of two that bring any number of a dtype near 1, as in [Blu78]."""
+
+    step: float
+    """S: the float range in thirds"""
+    lift: float
+    """L: middle of the scaled numbers, so high that errors of products of two of them do not underflow"""
+
+    @classmethod
+    def of(cls, dtype: Any) -> "_Steps":
+        limit = -int(jnp.finfo(dtype).minexp)  # E: 2^−E is the smallest normal number
+        return cls(2.0 ** (2 * (limit // 3)), 2.0 ** (limit // 12))
+
+    def sized(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """``L x S^−level`` and the level, −1, 0 or 1."""
+        size, edge = jnp.abs(x), math.sqrt(self.step)
+        large, small = size > edge, size < 1.0 / edge
+        factor = jnp.where(large, self.lift / self.step, jnp.where(small, self.lift * self.step, self.lift))
+        level = jnp.where(large, 1.0, jnp.where(small, -1.0, 0.0))
+        return x * factor.astype(x.dtype), level.astype(x.dtype)
+
+
 @means(meanings.dot)
 @jax.custom_jvp
 def dot_of(x: jax.Array, y: jax.Array) -> jax.Array:
-    """`compensated_dot` along the last axis of float arrays."""
-    k, unscale_x = safe_scale(jnp.max(jnp.abs(x), axis=-1, initial=0.0))
-    h, unscale_y = safe_scale(jnp.max(jnp.abs(y), axis=-1, initial=0.0))
-    products, lost = two_product(x * k[..., None], y * h[..., None])
-    s, e = sum_last(products, lost)
-    # One factor at a time: their product alone may underflow where the answer does not.
-    return (s + e) * unscale_x * unscale_y
+    """`compensated_dot` along the last axis of float arrays.
+
+    Every entry is scaled on its own: where a large one meets a small one, the product may be as large as any.
+    """
+    steps = _Steps.of(x.dtype)
+    (a, i), (b, j) = steps.sized(x), steps.sized(y)
+    level = jnp.where((x == 0.0) | (y == 0.0), -2.0, i + j)
+    top = jnp.max(level, axis=-1, initial=-2.0)
+    p, lost = two_product(a, b)
+    below = top[..., None] - level
+    for below_this in (0.5, 1.5):
+        down = jnp.where(below > below_this, 1.0 / steps.step, 1.0).astype(x.dtype)
+        p, lost = p * down, lost * down
+    # Three steps below the largest is nothing; and a step at a time, so that no power overflows.
+    p, lost = (jnp.where(below > 2.5, 0.0, v) for v in (p, lost))
+    dot = total(p, lost) / steps.lift / steps.lift
+    for this in (0.5, 1.5):
+        up = jnp.where(top > this, steps.step, jnp.where(top < -this, 1.0 / steps.step, 1.0))
+        dot = dot * up.astype(x.dtype)
+    return dot
 
 
 @dot_of.defjvp

@@ -9,7 +9,17 @@ from karush.core.errors import ProblemError
 from karush.jaxprs.meaning import means
 from karush.numerics import meanings
 from karush.numerics.door import Axes, Axis, broadcast, elementwise, reals
-from karush.numerics.errorfree import safe_scale, sum_last, tiny, total, two_product, two_sum
+from karush.numerics.errorfree import (
+    exponent,
+    others,
+    rounded,
+    safe_scale,
+    times_power,
+    tiny,
+    total,
+    two_product,
+    two_sum,
+)
 from karush.numerics.sums import dot_of
 
 
@@ -106,7 +116,28 @@ def squared_distances(x: Any, y: Any = None) -> jax.Array:
         (x, y), kept = reals(x=x, y=y)
     if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:
         raise ProblemError(f"x and y must be (..., n, d) and (..., m, d), got {x.shape} and {y.shape}")
-    return jnp.sum(jnp.square(x[..., :, None, :] - y[..., None, :, :]), axis=-1).astype(kept)
+    return _distances(x[..., :, None, :], y[..., None, :, :]).astype(kept)
+
+
+@means(meanings.squared_distances)
+@jax.custom_jvp
+def _distances(x: jax.Array, y: jax.Array) -> jax.Array:
+    """``Σ (x − y)²`` along the last axis; where squares may underflow, of numbers that are scaled up."""
+    d = x - y
+    plain = jnp.sum(jnp.square(d), axis=-1)
+    limit = -jnp.finfo(x.dtype).minexp  # E: 2^−E is the smallest normal number
+    up, threshold = 2.0 ** (limit // 2), 2.0 ** -(limit // 2)
+    scaled = jnp.sum(jnp.square(d * up), axis=-1)
+    return jnp.where(plain < threshold, scaled * (1.0 / up) * (1.0 / up), plain)
+
+
+@_distances.defjvp
+def _distances_jvp(primals: Any, tangents: Any) -> Any:
+    (x, y), (dx, dy) = primals, tangents
+    d = x - y
+    # Twice a subnormal difference is a normal number; and twice a large number may not be one.
+    slope = jnp.where((d == 0.0) & (jnp.abs(x) < 1.0), 2.0 * x - 2.0 * y, 2.0 * d)
+    return _distances(x, y), jnp.sum(slope * (dx - dy), axis=-1)
 
 
 @means(meanings.norm)
@@ -142,7 +173,11 @@ def unit_of(x: jax.Array) -> jax.Array:
 def _unit_jvp(primals: Any, tangents: Any) -> Any:
     (x,), (t,) = primals, tangents
     u = unit_of(x)
-    return u, (t - u * jnp.sum(u * t, axis=-1, keepdims=True)) * _inverse_length(x)
+    # t_i − u_i Σ_j u_j t_j as (1 − u_i²) t_i − u_i Σ_{j≠i} u_j t_j: transposed, it keeps a small 1 − u_i², which is the
+    # sum of the other squares.
+    peak, squares = _peak(x), u * u
+    across = jnp.where(peak, total(jnp.where(peak, 0.0, squares))[..., None], 1.0 - squares)
+    return u, (across * t - u * others(u, t)) * _inverse_length(x)
 
 
 def _inverse_length(x: jax.Array) -> jax.Array:
@@ -151,20 +186,39 @@ def _inverse_length(x: jax.Array) -> jax.Array:
     return jnp.where(length < tiny(length), 0.0, 1.0 / jnp.where(length < tiny(length), 1.0, length))
 
 
+def _raised(x: jax.Array) -> jax.Array:
+    """x times a power of two: its largest entry is as high as fourth powers, which derivatives hold, leave it."""
+    size = jnp.max(jnp.abs(x), axis=-1, keepdims=True, initial=0.0)
+    size = jnp.where(size < jnp.inf, size, 1.0)
+    return rounded(times_power(x, -jnp.finfo(x.dtype).minexp // 6 - exponent(size)))
+
+
+def _peak(x: jax.Array) -> jax.Array:
+    """Whether an entry is the first of the largest."""
+    first = jnp.argmax(jnp.abs(x), axis=-1, keepdims=True)
+    return jax.lax.broadcasted_iota(first.dtype, x.shape, x.ndim - 1) == first
+
+
 def _residue(x: jax.Array, y: jax.Array) -> jax.Array:
-    """``v − (uᵀv) u = (y − q x)/‖y‖`` with ``q = xᵀy/xᵀx`` in two words: nearly parallel vectors keep their angle."""
-    k, _ = safe_scale(jnp.max(jnp.abs(x), axis=-1, keepdims=True, initial=0.0))
-    h, _ = safe_scale(jnp.max(jnp.abs(y), axis=-1, keepdims=True, initial=0.0))
-    a, b = x * k, y * h
-    (over, over_low), (under, under_low) = sum_last(*two_product(a, b)), sum_last(*two_product(a, a))
+    """``v − (uᵀv) u = (w − q x)/‖y‖`` with ``w = y − r x``, ``q = xᵀw/xᵀx``, for any r: here r = y_k/x_k, x_k largest.
+
+    Nearly parallel vectors keep their angle: w_k is 0, and the others are ``(y_i x_k − y_k x_i)/x_k`` in two words.
+    """
+    a, b = _raised(x), _raised(y)
+    peak = _peak(a)
+    over, under = (jnp.sum(jnp.where(peak, v, 0.0), axis=-1, keepdims=True) for v in (b, a))
     under = jnp.where(under == 0.0, 1.0, under)
-    q = over / under
-    p, lost = two_product(q, under)
-    q_low = ((over - p) - lost + over_low - q * under_low) / under
-    p, lost = two_product(q[..., None], a)
+    r = over / under
+    p, lost = two_product(r, under)
+    r_low = ((over - p) - lost) / under
+    p, lost = two_product(r, a)
     s, e = two_sum(b, -p)
+    w = jnp.where(peak, 0.0, s + (e - lost - r_low * a))
+    square = total(a * a)[..., None]
+    # Divided before they are multiplied: small entries of a and w must not underflow on the way.
+    q = dot_of(a / jnp.where(square == 0.0, 1.0, square), w)[..., None]
     length = norm_of(b)[..., None]
-    return (s + (e - lost - q_low[..., None] * a)) / jnp.where(length == 0.0, 1.0, length)
+    return (w - q * a) / jnp.where(length == 0.0, 1.0, length)
 
 
 @means(meanings.cosine)
