@@ -33,7 +33,7 @@ TINY = 2.0**-500
 TANH_SMALL = 0.625
 TANH_ABOVE = (-1614.6876844170845, -99.28772310019185, -0.9643991794250523)
 TANH_BELOW = (4844.063053251255, 2235.4883906010046, 112.81167849163293, 1.0)
-"""``tanh x = x + x z P(z) / Q(z)``, z = x², ``|x| <= TANH_SMALL`` [Mos92]"""
+"""``tanh x = x + x z P(z) / Q(z)``, z = x², ``|x| <= TANH_SMALL`` [Mos89]"""
 ACOSH_LARGE = 2.0**28
 """beyond, acosh x is log(2 x) to all digits"""
 
