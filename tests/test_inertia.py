@@ -77,3 +77,16 @@ def test_the_correction_is_never_below_its_floor(floor):
 def test_the_search_for_a_correction_ends_where_there_is_none():
     delta, _ = inertia.correction(NUMPY, lambda d: np.asarray(False), 0.0, 0.0)
     assert delta >= inertia.DELTA_MAX
+
+
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1), st.floats(-8.0, 8.0))
+def test_a_matrix_that_is_singular_up_to_rounding_has_not_the_right_inertia_in_any_units(n, seed, power):
+    """A sum of n − 1 squares: whether Cholesky's method finds a last pivot above zero is chance."""
+    generator = np.random.default_rng(seed)
+    root = generator.standard_normal((n, n - 1)) * 10.0**power
+    units = 10.0 ** generator.uniform(-4.0, 4.0, n)
+    H = units[:, None] * (root @ root.T) * units
+    none = np.zeros((0, n))
+    assert not kkt_system.has_right_inertia(NUMPY, H, none, np.zeros(0))
+    clearly = H + 1e-6 * np.diag(np.diagonal(H))
+    assert kkt_system.has_right_inertia(NUMPY, clearly, none, np.zeros(0))

@@ -210,7 +210,7 @@ class Prepared:
             x0 = warm.x
         flat = self.parts.flat
         latest = self._latest_start
-        if latest is not None and _is_plain(flat.door, x0) and latest[0] == x0.tobytes():
+        if latest is not None and type(x0) is np.ndarray and _fits(flat.door, x0) and latest[0] == x0.tobytes():
             # What is checked below held when these very numbers came last.
             return latest[1], latest[2]
         x = flat.x0 if x0 is None else _same_structure(flat.door, x0)
@@ -252,10 +252,9 @@ def as_problem(problem: Problem | Callable[..., Any], x0: Any, fields: dict[str,
     return Problem(problem, x0, **fields)
 
 
-def _is_plain(door: Door, x0: Any) -> bool:
-    """Whether x0 is a float64 vector, and the problem's own start was one."""
-    plain = type(x0) is np.ndarray and x0.dtype == np.float64 and door.shapes == (x0.shape,)
-    return plain and treedef_is_leaf(door.treedef)
+def _fits(door: Door, x0: np.ndarray) -> bool:
+    """Whether x0 is a float64 array shaped as the problem's own start, which was one array too."""
+    return x0.dtype == np.float64 and door.shapes == (x0.shape,) and treedef_is_leaf(door.treedef)
 
 
 def _same_structure(door: Door, x0: Any) -> np.ndarray:
