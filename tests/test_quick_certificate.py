@@ -42,6 +42,12 @@ def with_params():
     return Problem(lambda x, p: jnp.sum((x - p) ** 4 + (x - p) ** 2), np.zeros(2), params=np.array([1.0, 2.0]))
 
 
+def two_curves():
+    """No objective: a circle and a line that cross."""
+    curves = equal(lambda x: jnp.stack([x @ x, x[0] - x[1]]), np.array([2.0, 0.0]), name="curves")
+    return Problem(lambda x: jnp.zeros(()), np.array([2.0, 0.5]), constraints=curves)
+
+
 def many_rows():
     """A polygon of 12 sides: more rows than variables, two of them active."""
     angles = np.arange(12) * np.pi / 6.0
@@ -63,7 +69,13 @@ def cubic_between_rows():
 
 
 CLEAR = {name: KNOWN[name][0] for name in ("rosenbrock", "hs71", "disc", "band", "logarithm", "fixed and free")}
-CLEAR |= {"vertex": box_vertex, "plane": concave_on_a_plane, "params": with_params, "polygon": many_rows}
+CLEAR |= {
+    "vertex": box_vertex,
+    "plane": concave_on_a_plane,
+    "params": with_params,
+    "polygon": many_rows,
+    "curves": two_curves,
+}
 
 
 @cache
