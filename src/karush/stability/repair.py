@@ -32,8 +32,8 @@ GOOD_MEAN = 1.5
 LARGEST_COMPENSATED, MOST_FUNCTIONS = 100, 6
 """terms, and elementary functions among them, of a program that compensated arithmetic is tried on"""
 MOST_WIDE, LARGEST_WIDE = 8, 32
-"""numbers in the outputs, and terms of a program, up to which compensated arithmetic is tried in its wide form too: that
-has about a hundred operations for one, and is slow to trace and to compile"""
+"""numbers in the outputs, and terms of a program, up to which compensated arithmetic is tried in its wide form too: it
+has about a hundred operations for one and is slow to trace and to compile"""
 LEAST_GAIN = 0.15
 """mean bits that a change must save"""
 MUCH = 0.5
