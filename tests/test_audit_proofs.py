@@ -88,6 +88,8 @@ BOUNDED = {
     "far quotient": (lambda x: 1.0 / (1.0 / x), 1e-38, 1e38),
     "loss": (lambda x: jnp.maximum(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x))), -90.0, 90.0),
     "selected overflow": (lambda x: jnp.where(x > 0.0, 2.0 / (jnp.exp(x) + 3.0), 1.0 + x), -2.0, 100.0),
+    "either of two": (lambda x: jnp.maximum(0.9 * x, -0.1 * x) - jnp.minimum(x / 3.0, 1e-3), -1.0, 1.0),
+    "powers": (lambda x: (x / 3.0) ** 5 + (x * x) ** 3, 1e-12, 1e5),
     "grown overflow": (lambda x: 5.0 / (3.0 * jnp.exp(x) + 2.0), -50.0, 120.0),
 }
 

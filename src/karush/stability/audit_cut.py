@@ -11,6 +11,7 @@ halving along u always leads on. ``least |G'|`` is over [a, b] and how far half 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -44,7 +45,7 @@ class Cut(NamedTuple):
 
 def cut(straight: Any) -> Cut | None:
     """The program cut at the first number that everything later depends on x through; None if there is none."""
-    program = typed(inline(straight))
+    program = merged(typed(inline(straight)))
     moved, needed = {program.inputs[0]}, {program.outputs[0]}
     for step in program.steps:
         if moved.intersection(step.inputs):
@@ -68,6 +69,26 @@ def cut(straight: Any) -> Cut | None:
             later = [step for step in later if needed.intersection(step.outputs)]
             return _parts(program, straight.in_avals[0], k, later, moved)
     return None
+
+
+def merged(program: Program) -> Program:
+    """The program with steps that compute the same from the same read from the first of them."""
+    stands: dict[int, int] = {}
+    first: dict[Any, tuple[int, ...]] = {}
+
+    def name(slot: int) -> Any:
+        if slot not in program.constants:
+            return stands.get(slot, slot)
+        value = np.asarray(program.constants[slot])
+        return value.dtype.str, value.shape, value.tobytes()
+
+    for k, step in enumerate(program.steps):
+        key = (step.primitive, *map(name, step.inputs), str(step.params))
+        program.steps[k] = replace(step, inputs=tuple(stands.get(slot, slot) for slot in step.inputs))
+        if not step.bodies:
+            stands.update(zip(step.outputs, first.setdefault(key, step.outputs), strict=True))
+    program.outputs = tuple(stands.get(slot, slot) for slot in program.outputs)
+    return program
 
 
 def _parts(program: Program, given: Any, k: int, later: Sequence[Step], moved: set[int]) -> Cut:
@@ -159,7 +180,10 @@ def outer_check(outer: Any, form: Format, known: Profile, small: Callable[..., A
 
         fine = jnp.all(known.fine | ~near, keepdims=True)
         positive = jnp.all(known.positive | ~near, keepdims=True) & (lo >= 0.0)
-        u = Value(enter(lo, hi), largest(known.r), largest(known.t), largest(known.before), positive, fine)
+        here, r, before = enter(lo, hi), largest(known.r), largest(known.before)
+        # Of an exact u that is normal nothing is flushed.
+        normal = least(here) * (1.0 - jnp.minimum(r, 1.0)) - before >= form.tiny * (1.0 + 64.0 * form.u)
+        u = Value(here, r, jnp.where(normal, before, largest(known.t)), before, positive, fine)
         (y,) = bounded(form, program, u)
         reach = largest(known.reach)
         slope = slopes(Interval(lo - reach, hi + reach))[0]

@@ -195,14 +195,16 @@ def contract(form: Format, step: Step, a: Value, b: Value, e: Interval, count: f
 
 
 def whole_power(form: Format, a: Value, y: int) -> Bounds:
-    """``a^y``, y > 0, by products."""
+    """``a^y``, y > 0, by products; where the result is normal, all are: they lie between it and a, or above 1."""
     if y == 1:
         return a.r, a.t, a.t
     size = most(a.exact)
     t = y * (size * (1.0 + a.r) + a.t) ** (y - 1) * a.t
     r = (1.0 + a.r) ** y * (1.0 + form.u) ** y - 1.0
     t = t * (1.0 + y * form.u)
-    return r, t + 2.0 * form.tiny, t + (form.tiny if y > 2 else 0.0)
+    normal = least(a.exact) ** y * (1.0 - jnp.minimum(r, 1.0)) - t >= form.tiny * (1.0 + 64.0 * form.u)
+    flush = jnp.where(normal, 0.0, form.tiny)
+    return r, t + 2.0 * flush, t + (flush if y > 2 else 0.0)
 
 
 def power(form: Format, a: Value, b: Value, e: Interval) -> tuple[Bounds, Any]:

@@ -1,5 +1,6 @@
 """Rules of running error bounds: for each primitive what it does to the bounds of `karush.stability.error_bounds`."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,19 +81,32 @@ def unchanged(form: Format, step: Step, operands: Values, e: Interval) -> tuple[
     return (x.r, x.t, x.before), True
 
 
+def _beaten(name: str, operands: Values) -> list[Any]:
+    """Where an operand of max or min is neither the exact nor the computed result."""
+    wides = [widened(v) for v in operands]
+    if name == "max":
+        top = functools.reduce(jnp.maximum, [wide.lo for wide in wides])
+        return [wide.hi < top for wide in wides]
+    if name == "min":
+        bottom = functools.reduce(jnp.minimum, [wide.hi for wide in wides])
+        return [wide.lo > bottom for wide in wides]
+    return [jnp.asarray(False)] * len(operands)
+
+
 def extreme(form: Format, step: Step, operands: Values, e: Interval) -> tuple[Bounds, Any]:
     """max, min, clamp: as far off as the worst operand, where that is not out of the running."""
-    shape = jnp.shape(e.lo)
+    shape, beaten = jnp.shape(e.lo), _beaten(step.primitive, operands)
     out: list[Any] = [jnp.zeros(shape)] * 3
-    for v in operands:
-        # An operand that is never the result, a constant above or below the range, does not count.
-        meets = (v.exact.lo <= e.hi) & (v.exact.hi >= e.lo)
+    for v, never in zip(operands, beaten, strict=True):
+        # An operand that is never the result does not count.
+        meets = (v.exact.lo <= e.hi) & (v.exact.hi >= e.lo) & ~never
         out = [jnp.maximum(o, jnp.where(meets, part, 0.0)) for o, part in zip(out, v[1:4], strict=True)]
     # Where both programs may take different operands, these are no farther apart than the operands' errors.
     absolute = jnp.zeros(shape)
-    for v in operands:
-        absolute = jnp.maximum(absolute, error(v) + jnp.zeros(shape))
-    relative = jnp.all(jnp.asarray([jnp.all(v.exact.lo >= 0.0) | jnp.all(v.t == 0.0) for v in operands]))
+    relative = jnp.asarray(True)
+    for v, never in zip(operands, beaten, strict=True):
+        absolute = jnp.maximum(absolute, jnp.where(never, 0.0, error(v)))
+        relative = relative & jnp.all((v.exact.lo >= 0.0) | (v.t == 0.0) | never)
     r, t, before = out
     return (
         jnp.where(relative, r, 0.0),
