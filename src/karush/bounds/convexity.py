@@ -24,8 +24,8 @@ from karush.bounds.convexity_curve import EVERYWHERE
 from karush.bounds.convexity_hessian import Search, eigenvalue_bounds, hessians, middles, search
 from karush.bounds.convexity_rules import walk
 from karush.bounds.convexity_witness import Segments, Witness, checked
-from karush.bounds.deadline import deadline
-from karush.core.errors import OptionError, TraceError
+from karush.bounds.deadline import deadline, require_boxes
+from karush.core.errors import TraceError
 from karush.core.precision import float64
 from karush.jaxprs.degree import AFFINE, QUADRATIC, degrees
 from karush.jaxprs.function import FlatFunction
@@ -110,8 +110,7 @@ def convexity(function: Any, box: Box, *, budget: int = BUDGET, time_limit: floa
     Computes in float64 by a local switch. What is decided is the exact real function of the traced program, except
     that an exponent written as the double nearest to a fraction counts as that fraction.
     """
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
-        raise OptionError(f"budget is {budget!r}; give a number of boxes, 0 or more")
+    require_boxes(budget, least=0)
     until = deadline(time_limit)
     flat, low, high = traced_on(function, box)
     if not flat.is_scalar:

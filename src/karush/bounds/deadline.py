@@ -1,4 +1,4 @@
-"""Time limits: a moment of the clock that searches look at between boxes."""
+"""Limits of searches: a number of boxes, and a moment of the clock that is looked at between boxes."""
 
 import math
 import time
@@ -21,4 +21,16 @@ def deadline(time_limit: float | None) -> float:
     return time.monotonic() + time_limit
 
 
-__all__ = ["deadline"]
+def require_boxes(budget: int, least: int = 1) -> None:
+    """Refuse a budget that is no number of boxes.
+
+    Raises
+    ------
+    OptionError
+        for anything but a whole number, `least` or more.
+    """
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < least:
+        raise OptionError(f"budget is {budget!r}; give a number of boxes, {least} or more")
+
+
+__all__ = ["deadline", "require_boxes"]

@@ -22,7 +22,7 @@ from karush.arithmetic.interval_functions import add, mul, sub
 from karush.arithmetic.interval_jet_rules import JetProgram
 from karush.arithmetic.interval_margins import label
 from karush.bounds.box import Box, traced_on
-from karush.bounds.deadline import deadline
+from karush.bounds.deadline import deadline, require_boxes
 from karush.core.errors import OptionError, TraceError
 from karush.core.precision import float64
 from karush.jaxprs.function import FlatFunction
@@ -92,8 +92,7 @@ def enclose(
     -----
     Computes in float64 by a local switch. What is enclosed is the exact real function of the traced program.
     """
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
-        raise OptionError(f"budget is {budget!r}; give a number of boxes, 1 or more")
+    require_boxes(budget)
     if width is not None and not width >= 0.0:
         raise OptionError(f"width is {width!r}; give a number >= 0, or None")
     until = deadline(time_limit)

@@ -15,7 +15,7 @@ from karush.arithmetic.interval_margins import label
 from karush.bounds import norms
 from karush.bounds.box import Box, traced_on
 from karush.bounds.branching import Bound, search
-from karush.bounds.deadline import deadline
+from karush.bounds.deadline import deadline, require_boxes
 from karush.bounds.derivative_boxes import derivative
 from karush.bounds.layers import recognised
 from karush.bounds.loewner import by_order
@@ -118,8 +118,7 @@ def lipschitz(
         raise OptionError(f"norm is {norm!r}; give two of 1, 2 and inf: (input, output)")
     if of not in ("function", "gradient"):
         raise OptionError(f"of is {of!r}; give 'function' or 'gradient'")
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
-        raise OptionError(f"budget is {budget!r}; give a number of boxes, 1 or more")
+    require_boxes(budget)
     if not ratio >= 1.0:
         raise OptionError(f"ratio is {ratio!r}; give a number >= 1")
     until = deadline(time_limit)
