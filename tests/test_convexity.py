@@ -272,3 +272,24 @@ def test_margins_of_ranges_are_twice_what_is_measured(f, exact, low, high, margi
     y = f(x)
     errors = [abs(float(arb(float(v)) - exact(arb(float(u))))) for u, v in zip(x, y, strict=True)]
     assert np.max(errors / np.spacing(np.abs(y))) <= 0.5 * margin
+
+
+@pytest.mark.user_style
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda x: jnp.any(x > 0),
+        lambda x: ~jnp.all(x > 0),
+        lambda x: jnp.any(x > 0) & (x[0] < 5),
+        lambda x: jnp.all(x > 0) | (x[0] > 5),
+        lambda x: (x[0] > 0) ^ (x[1] > 0),
+        lambda x: jnp.sort(x > 0)[0] & True,
+        lambda x: ((x > 0).astype(int)[0] & 1) > 0,
+    ],
+)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_answer_that_no_rule_tells_is_open(asked, sign):
+    def f(x):
+        return jnp.where(asked(x), sign * jnp.sum(x**2), -sign * jnp.sum(x**2))
+
+    assert not karush.convexity(f, karush.Box(-np.ones(2), np.ones(2))).convex

@@ -43,6 +43,16 @@ def compare(name: str, a: Curve, b: Curve) -> Choice:
     return Choice(np.broadcast_to(yes, shape), np.broadcast_to(no, shape))
 
 
+def answer(value: Any) -> Choice:
+    """A truth value as a choice; what no rule tells may be either."""
+    if isinstance(value, Choice):
+        return value
+    if isinstance(value, Curve):
+        return Choice(np.ones(value.shape, bool), np.ones(value.shape, bool))
+    known = np.asarray(value, bool)
+    return Choice(known, ~known)
+
+
 def choose(which: Any, cases: Sequence[Curve], shape: tuple[int, ...]) -> Curve:
     """``cases[which]``; where the answer is open, any of two values, bent in any way."""
     if not isinstance(which, Choice):

@@ -10,7 +10,7 @@ from karush.bounds import convexity_algebra as algebra
 from karush.bounds import convexity_functions as functions
 from karush.bounds import convexity_ranges as ranges
 from karush.bounds.convexity_atoms import ATOMS, atom_name
-from karush.bounds.convexity_choice import Choice, choose, compare
+from karush.bounds.convexity_choice import Choice, answer, choose, compare
 from karush.bounds.convexity_curve import EVERYWHERE, Curve, constant, curve, unknown
 from karush.bounds.convexity_moves import RULES as MOVING
 from karush.bounds.convexity_walk import CONTROL, Rule, Values, Walk, as_curve, opaque
@@ -58,11 +58,10 @@ def is_finite(walk: Walk, step: Step, a: Curve) -> Values:
 
 
 def logical(walk: Walk, step: Step, *given: Any) -> Values:
-    """``and``, ``or``, ``not`` of answers that may be open."""
-    answers = [
-        value if isinstance(value, Choice) else Choice(np.asarray(value, bool), ~np.asarray(value, bool))
-        for value in given
-    ]
+    """``and``, ``or``, ``not`` of answers that may be open; of integers, bit by bit, nothing is known."""
+    if step.out_avals[0].dtype != np.bool_:
+        return (opaque(step.out_avals[0], list(given)),)
+    answers = [answer(value) for value in given]
     if step.primitive == "not":
         return (Choice(answers[0].no, answers[0].yes),)
     a, b = answers
@@ -73,8 +72,10 @@ def logical(walk: Walk, step: Step, *given: Any) -> Values:
 
 def select(walk: Walk, step: Step, which: Any, *cases: Any) -> Values:
     """``select_n``."""
-    if any(isinstance(case, Choice) for case in cases) or step.out_avals[0].dtype.kind != "f":
+    open_among_more = isinstance(which, Curve) and len(cases) != 2
+    if open_among_more or any(isinstance(case, Choice) for case in cases) or step.out_avals[0].dtype.kind != "f":
         return [opaque(aval, [which, *cases]) for aval in step.out_avals]
+    which = answer(which) if isinstance(which, Curve) else which
     return (choose(which, [as_curve(walk, case) for case in cases], step.out_avals[0].shape),)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from karush.bounds import convexity_algebra as algebra
 from karush.bounds import convexity_ranges as ranges
 from karush.bounds.convexity_atoms import atom_name
-from karush.bounds.convexity_choice import Choice, choose
+from karush.bounds.convexity_choice import Choice, answer, choose
 from karush.bounds.convexity_curve import EVERYWHERE, FIELDS, NONE, SLACK, Curve, constant, curve, unknown
 from karush.bounds.convexity_rules import RULES
 from karush.bounds.convexity_walk import Rule, Values, Walk, as_curve, opaque
@@ -178,8 +178,8 @@ def select(walk: Walk, step: Step, which: Any, *cases: Any) -> Values:
     if any(isinstance(case, Choice) for case in cases) or step.out_avals[0].dtype.kind != "f" or len(cases) != 2:
         return [opaque(aval, [which, *cases]) for aval in step.out_avals]
     curves = [summary(as_curve(walk, case)) for case in cases]
-    if isinstance(which, Choice):
-        small = summary(which)
+    if isinstance(which, (Choice, Curve)):
+        small = summary(answer(which))
         return (choose(small, curves, np.broadcast_shapes(shape, small.yes.shape)),)
     met = np.unique(np.asarray(which).astype(int))
     return (curves[int(met[0])] if met.size == 1 else joined(curves, shape),)
