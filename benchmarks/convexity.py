@@ -20,7 +20,7 @@ from benchmarks.convexity_cases import Case, convex_cases, other_cases
 from benchmarks.paths import portable
 
 RESULTS = Path(__file__).parent / "results"
-RANDOM = 10
+RANDOM = 60
 """functions of each kind in the random family"""
 ASKED = 0.9
 

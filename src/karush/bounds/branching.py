@@ -53,7 +53,7 @@ def search(
     """Halve the boxes with the largest bounds until ``upper <= ratio lower`` or budget or time are spent.
 
     `more` are other bounds, in the order in which they are asked for, the worst boxes first; `until` is a time of
-    `time.monotonic`.
+    `time.monotonic`, and the whole box gets every bound whatever the time.
     """
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         budget = 1
@@ -69,7 +69,8 @@ def search(
             best, point, direction = climbed(run, low, high, norm)
         for place, bound in enumerate(more):
             for k in np.argsort(-fresh, kind="stable"):
-                if left[place] < 1 or fresh[k] <= ratio * best or time.monotonic() > until:
+                late = count > 0 and time.monotonic() > until
+                if left[place] < 1 or fresh[k] <= ratio * best or late:
                     break
                 fresh[k] = min(fresh[k], bound.tighter(boxes[0][k], boxes[1][k], float(fresh[k]), until))
                 left[place] -= 1
