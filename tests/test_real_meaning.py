@@ -115,7 +115,7 @@ def test_the_meaning_of_a_kernel_encloses_its_float_value_up_to_rounding(name):
 @pytest.mark.parametrize("f", MASKED)
 def test_entries_left_out_by_a_constant_mask_play_no_part(f):
     flat, value = traced(f, POINTS[0])
-    assert "argmax" not in steps(inline(flat.closed_jaxpr, real=True))
+    assert "abs" not in steps(inline(flat.closed_jaxpr, real=True))
     exact = [float(ball) for ball in BallProgram(flat.closed_jaxpr)(np.array(POINTS[0]))[0]]
     assert np.allclose(value, exact, rtol=8 * EPS, atol=0.0)
 
@@ -165,7 +165,7 @@ def test_a_minimum_of_kernels_is_proved():
 
 def test_walkers_of_rounded_numbers_see_the_kernel_as_it_is():
     closed = traced(numerics.norm, POINTS[0])[0].closed_jaxpr
-    assert {"reduce", "select_n"} <= {*steps(inline(closed))}
+    assert {"abs", "select_n"} <= {*steps(inline(closed))}
     assert {"square", "reduce_sum", "sqrt"} >= {*steps(inline(closed, real=True))} - {"reshape"}
 
 
@@ -222,7 +222,7 @@ def test_programs_that_differ_in_one_constant_or_one_operand_are_not_the_same():
 
 def test_a_mask_that_moves_with_x_is_read_step_by_step():
     flat, value = traced(lambda x: numerics.logsumexp(x, where=x > 1.5), POINTS[0])
-    assert "argmax" in steps(inline(flat.closed_jaxpr, real=True))
+    assert "abs" in steps(inline(flat.closed_jaxpr, real=True))
     assert np.allclose(value, np.log(np.exp(2.0) + np.exp(3.0)), rtol=8 * EPS)
 
 
@@ -230,7 +230,7 @@ def test_a_mask_of_integers_is_a_constant_and_one_of_rounded_numbers_is_not():
     """The sine is a rounded number: a theorem must not rest on how a comparison with it came out."""
     for mask, known in ((lambda: jnp.arange(3) < 2, True), (lambda: jnp.sin(jnp.arange(3.0)) > -0.5, False)):
         flat, _ = traced(lambda x, mask=mask: numerics.logsumexp(x, where=mask()), POINTS[0])
-        assert ("argmax" in steps(inline(flat.closed_jaxpr, real=True))) != known
+        assert ("abs" in steps(inline(flat.closed_jaxpr, real=True))) != known
 
 
 def test_the_choices_inside_a_kernel_are_no_kinks_of_its_function():
