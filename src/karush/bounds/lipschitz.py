@@ -75,6 +75,17 @@ class Lipschitz:
         )
 
 
+def _require_options(norm: Any, of: Any, ratio: Any, budget: Any) -> None:
+    """Options that make sense, or an OptionError that names the one that does not."""
+    if not isinstance(norm, tuple | list) or len(norm) != 2 or any(kind not in norms.NORMS for kind in norm):
+        raise OptionError(f"norm is {norm!r}; give two of 1, 2 and inf: (input, output)")
+    if of not in ("function", "gradient"):
+        raise OptionError(f"of is {of!r}; give 'function' or 'gradient'")
+    require_boxes(budget)
+    if not isinstance(ratio, int | float) or not ratio >= 1.0:
+        raise OptionError(f"ratio is {ratio!r}; give a number >= 1")
+
+
 def lipschitz(
     function: Any,
     box: Box,
@@ -114,13 +125,7 @@ def lipschitz(
     -----
     Computes in float64 by a local switch. At kinks Clarke's derivative is enclosed; a jump makes the bound infinite.
     """
-    if len(norm) != 2 or norm[0] not in norms.NORMS or norm[1] not in norms.NORMS:
-        raise OptionError(f"norm is {norm!r}; give two of 1, 2 and inf: (input, output)")
-    if of not in ("function", "gradient"):
-        raise OptionError(f"of is {of!r}; give 'function' or 'gradient'")
-    require_boxes(budget)
-    if not ratio >= 1.0:
-        raise OptionError(f"ratio is {ratio!r}; give a number >= 1")
+    _require_options(norm, of, ratio, budget)
     until = deadline(time_limit)
     flat, low, high = traced_on(function, box)
     if of == "gradient" and not flat.is_scalar:

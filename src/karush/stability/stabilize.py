@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import eval_context
 from jax.extend.core import jaxpr_as_fun
 
 from karush.bounds.box import Box
@@ -112,7 +113,7 @@ class Stabilized:
         key = (tree, tuple((a.shape, str(a.dtype)) for a in avals))
         if key not in self.variants:
             # Outside of a trace that may go on, but not `ensure_compile_time_eval`: that rounds what constants make.
-            with jax.core.eval_context():
+            with eval_context():
                 self.variants[key] = self._analysed(tree, avals)
         return self.variants[key]
 

@@ -112,10 +112,7 @@ def linear_cg(
     -----
     Computes in float64 by a local switch.
     """
-    if not isinstance(tol, Real) or not 0.0 < tol < 1.0:
-        raise OptionError(f"tol is {tol!r}; it bounds a relative residual: give a value between 0 and 1")
-    if max_iterations is not None and (not isinstance(max_iterations, Integral) or max_iterations < 1):
-        raise OptionError(f"max_iterations is {max_iterations!r}; give a positive integer, or None")
+    _require_options(tol, max_iterations)
     door, flat_b = open_door(b, "b")
     _require_finite(flat_b, "b")
     product = _product(A, b, door, flat_b, "A")
@@ -136,6 +133,14 @@ def linear_cg(
         residual=float(np.linalg.norm(state.r)) / size,
         residuals=residuals,
     )
+
+
+def _require_options(tol: float, max_iterations: int | None) -> None:
+    """Options within their range, or an OptionError that names the one that is not."""
+    if not isinstance(tol, Real) or not 0.0 < tol < 1.0:
+        raise OptionError(f"tol is {tol!r}; it bounds a relative residual: give a value between 0 and 1")
+    if max_iterations is not None and (not isinstance(max_iterations, Integral) or max_iterations < 1):
+        raise OptionError(f"max_iterations is {max_iterations!r}; give a positive integer, or None")
 
 
 def _require_finite(array: np.ndarray, label: str) -> None:

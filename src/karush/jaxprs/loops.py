@@ -1,0 +1,214 @@
+"""Small linear algebra and reductions as plain loops, so that XLA's CPU compiler can put a whole program in one kernel.
+
+A call of LAPACK, or a reduction, is an operation of its own. Written as loops over scalars and rows they become part of
+the kernel around them; each function returns None for what it does not cover.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+LARGEST = 16
+"""order of a matrix up to which a loop is as fast as a call"""
+SWEEPS = 30
+"""sweeps of Jacobi's method at most; six to eight are enough"""
+
+
+def _at(array: Any, k: Any, axis: int = 0) -> Any:
+    return lax.dynamic_index_in_dim(array, k, axis, keepdims=False)
+
+
+def _put(array: Any, part: Any, k: Any, axis: int = 0) -> Any:
+    return lax.dynamic_update_index_in_dim(array, part, k, axis)
+
+
+def _is_small(*matrices: Any) -> bool:
+    return all(a.ndim == 2 and 0 < a.shape[0] <= LARGEST and a.dtype == jnp.float64 for a in matrices)
+
+
+def reduced(combine: Callable[[Any, Any], Any], array: Any, axes: tuple[int, ...]) -> Any:
+    """``combine`` over one axis, entry after entry."""
+    if len(axes) != 1 or array.shape[axes[0]] == 0:
+        return None
+    axis = axes[0]
+    return lax.fori_loop(
+        1, array.shape[axis], lambda k, out: combine(out, _at(array, k, axis)), lax.index_in_dim(array, 0, axis, False)
+    )
+
+
+def dot(a: Any, b: Any, params: Any) -> Any:
+    """``Σ_k a_k b_k`` over one axis of each, of vectors and matrices."""
+    (left, right), batch = params["dimension_numbers"]
+    left, right = [int(axis) for axis in left], [int(axis) for axis in right]
+    if batch != ((), ()) or len(left) != 1 or a.ndim > 2 or b.ndim > 2 or a.dtype != b.dtype:
+        return None
+    if a.shape[left[0]] == 0 or max(*a.shape, *b.shape) > LARGEST:
+        return None
+
+    def term(k: Any) -> Any:
+        one, other = _at(a, k, left[0]), _at(b, k, right[0])
+        return one[:, None] * other[None, :] if one.ndim == other.ndim == 1 else one * other
+
+    return lax.fori_loop(1, a.shape[left[0]], lambda k, out: out + term(k), term(0))
+
+
+def top_k(a: Any, count: int) -> tuple[Any, Any] | None:
+    """The `count` largest entries of a vector, in order, and where they stand; the first of equal ones first."""
+    if a.ndim != 1:
+        return None
+    i = jnp.arange(a.size)
+    before = (a[None, :] > a[:, None]) | ((a[None, :] == a[:, None]) & (i[None, :] < i[:, None]))
+    place = reduced(jnp.add, before.astype(jnp.int32), (1,))
+
+    def put(k: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        there = _at(place, k)
+        values, where = carry
+        chosen = there < count
+        slot = jnp.minimum(there, count - 1)
+        values = _put(values, jnp.where(chosen, _at(a, k), _at(values, slot)), slot)
+        return values, _put(where, jnp.where(chosen, jnp.asarray(k, jnp.int32), _at(where, slot)), slot)
+
+    return lax.fori_loop(0, a.size, put, (jnp.zeros(count, a.dtype), jnp.zeros(count, jnp.int32)))
+
+
+def scatter_add(array: Any, indices: Any, updates: Any, numbers: Any) -> Any:
+    """``array[i_k] += updates_k`` along one axis, the transpose of ``x[i]``; what lies outside is dropped."""
+    axes = numbers.scatter_dims_to_operand_dims
+    if len(axes) != 1 or numbers.inserted_window_dims != axes or numbers.operand_batching_dims or indices.ndim != 2:
+        return None
+    axis = int(axes[0])
+    (along,) = set(range(updates.ndim)) - set(numbers.update_window_dims)
+    size = array.shape[axis]
+
+    def add(k: Any, out: Any) -> Any:
+        i = _at(indices, k)[0]
+        there = _at(out, i, axis)
+        inside = (i >= 0) & (i < size)
+        return _put(out, there + jnp.where(inside, _at(updates, k, along), 0.0), i, axis)
+
+    return lax.fori_loop(0, indices.shape[0], add, array)
+
+
+def cholesky(a: Any) -> Any:
+    """``a = L Lᵀ`` column by column; NaN from the first pivot on that is not positive."""
+    if not _is_small(a):
+        return None
+    i = jnp.arange(a.shape[0])
+
+    def column(k: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        rest, L = carry
+        below = _at(rest, k, 1)
+        pivot = _at(below, k)
+        below = jnp.where(i >= k, below / jnp.sqrt(jnp.where(pivot > 0, pivot, jnp.nan)), 0.0)
+        return rest - below[:, None] * below[None, :], _put(L, below, k, 1)
+
+    return lax.fori_loop(0, a.shape[0], column, (a, jnp.zeros_like(a)))[1]
+
+
+def triangular_solve(a: Any, b: Any, params: Any) -> Any:
+    """x of ``a x = b`` or ``aᵀ x = b``, for right-hand sides (n, r)."""
+    if not _is_small(a) or b.ndim != 2 or not params["left_side"] or params["conjugate_a"]:
+        return None
+    n, transposed = a.shape[0], params["transpose_a"]
+    forward = params["lower"] != transposed
+    i = jnp.arange(n)
+
+    def row(step: Any, x: Any) -> Any:
+        k = step if forward else n - 1 - step
+        line = _at(a, k, 0 if transposed else 1)
+        known = _at(x, k)
+        if not params["unit_diagonal"]:
+            known = known / _at(line, k)
+        ahead = i > k if forward else i < k
+        return _put(x - jnp.where(ahead, line, 0.0)[:, None] * known[None, :], known, k)
+
+    return lax.fori_loop(0, n, row, b)
+
+
+def lu(a: Any) -> tuple[Any, Any, Any] | None:
+    """L and U in one matrix, the row exchanged with row k in step k, and the permutation; partial pivoting."""
+    if not _is_small(a) or a.shape[0] != a.shape[1]:
+        return None
+    n = a.shape[0]
+    i = jnp.arange(n, dtype=jnp.int32)
+
+    def step(k: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        a, pivots = carry
+        sizes = jnp.where(i >= k, jnp.abs(_at(a, k, 1)), -1.0)
+        largest = lax.fori_loop(
+            k + 1, n, lambda j, best: jnp.where(_at(sizes, j) > _at(sizes, best), jnp.int32(j), best), jnp.int32(k)
+        )
+        row, other = _at(a, largest), _at(a, k)
+        a = _put(_put(a, other, largest), row, k)
+        factors = jnp.where(i > k, _at(a, k, 1) / _at(row, k), 0.0)
+        reduced_rows = a - factors[:, None] * jnp.where(i > k, row, 0.0)[None, :]
+        return _put(reduced_rows, jnp.where(i > k, factors, _at(a, k, 1)), k, 1), _put(pivots, largest, k)
+
+    a, pivots = lax.fori_loop(0, n, step, (a, i))
+    return a, pivots, permutation(pivots, n)
+
+
+def permutation(pivots: Any, size: int) -> Any:
+    """The row permutation (size,) that the exchanges `pivots` make together."""
+    if pivots.ndim != 1 or size > LARGEST:
+        return None
+
+    def exchange(k: Any, order: Any) -> Any:
+        other = _at(pivots, k)
+        return _put(_put(order, _at(order, other), k), _at(order, k), other)
+
+    return lax.fori_loop(0, pivots.shape[0], exchange, jnp.arange(size, dtype=jnp.int32))
+
+
+def eigh(a: Any) -> tuple[Any, Any] | None:
+    """Eigenvectors, as columns, and ascending eigenvalues of a symmetric matrix by Jacobi's method (8.5 of [GV13])."""
+    if not _is_small(a):
+        return None
+    n = a.shape[0]
+    size = jnp.sum(a * a)
+    i = jnp.arange(n)
+
+    def rotate(p: Any, q: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        a, v = carry
+        row_p, row_q = _at(a, p), _at(a, q)
+        off = _at(row_p, q)
+        theta = (_at(row_q, q) - _at(row_p, p)) / (2.0 * jnp.where(off == 0.0, 1.0, off))
+        tangent = jnp.where(theta >= 0, 1.0, -1.0) / (jnp.abs(theta) + jnp.sqrt(theta * theta + 1.0))
+        tangent = jnp.where(off == 0.0, 0.0, tangent)
+        c = 1.0 / jnp.sqrt(tangent * tangent + 1.0)
+        s = tangent * c
+        a = _put(_put(a, c * row_p - s * row_q, p), s * row_p + c * row_q, q)
+        column_p, column_q = _at(a, p, 1), _at(a, q, 1)
+        a = _put(_put(a, c * column_p - s * column_q, p, 1), s * column_p + c * column_q, q, 1)
+        v_p, v_q = _at(v, p), _at(v, q)
+        return a, _put(_put(v, c * v_p - s * v_q, p), s * v_p + c * v_q, q)
+
+    def sweep(carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+        count, a, v = carry
+
+        def with_row(p: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            return lax.fori_loop(p + 1, n, lambda q, carry: rotate(p, q, carry), carry)
+
+        a, v = lax.fori_loop(0, n - 1, with_row, (a, v))
+        return count + 1, a, v
+
+    def rough(carry: tuple[Any, Any, Any]) -> Any:
+        count, a, _ = carry
+        off = jnp.sum(jnp.where(i[:, None] == i[None, :], 0.0, a * a))
+        return (count < SWEEPS) & (off > jnp.finfo(jnp.float64).eps ** 2 * size)
+
+    last = lax.while_loop(rough, sweep, (0, a, jnp.eye(n)))
+    _, a, v = last
+    values = jnp.diagonal(a)
+    before = (values[None, :] < values[:, None]) | ((values[None, :] == values[:, None]) & (i[None, :] < i[:, None]))
+    place = jnp.sum(before, axis=1)
+
+    def sort(k: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        vectors, ascending = carry
+        return _put(vectors, _at(v, k), _at(place, k), 1), _put(ascending, _at(values, k), _at(place, k))
+
+    vectors, ascending = lax.fori_loop(0, n, sort, (jnp.zeros_like(a), jnp.zeros_like(values)))
+    # What is not finite, or has not converged, has no eigenvalues.
+    return vectors, jnp.where(jnp.isfinite(size) & (last[0] < SWEEPS), ascending, jnp.nan)
