@@ -128,7 +128,7 @@ def _first_gaussian(task: Task, x: Any) -> tuple[Any, Any]:
     both = jnp.isfinite(task.lower) & jnp.isfinite(task.upper)
     width = jnp.where(both, task.upper - task.lower, 1.0)
     middle = jnp.where(both, task.lower + 0.5 * width, x)
-    return middle, jnp.where(both, width, WIDE * task.x_unit)
+    return middle, jnp.broadcast_to(jnp.where(both, width, WIDE * task.x_unit), x.shape)
 
 
 def _init(task: Task, x: Any, elite: int) -> State:

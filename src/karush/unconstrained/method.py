@@ -26,10 +26,12 @@ from karush.solvers.state import CONVERGED, DIVERGED, EVALUATION_FAILED, RUNNING
 
 DIVERGENCE = 1e18
 """a run ends as unbounded where the objective, in its typical sizes, falls below minus this"""
+FEW = 10_000
+"""variables up to which a task's vectors are left whole: reading them costs nothing beside starting an operation"""
 
 
 class Task(NamedTuple):
-    """The numbers of a problem that a step needs; the functions are compiled in."""
+    """The numbers of a problem that a step needs; the functions are compiled in. (1,) stands for n equal entries."""
 
     lower: Any
     """(n,)"""
@@ -136,18 +138,23 @@ def objective(parts: Prepared) -> Callable[..., Any]:
 
 
 def task_of(parts: Prepared, tol: float) -> Task:
-    """The task in NumPy float64 arrays."""
+    """The task in NumPy float64 arrays; for many variables equal entries are one, of shape (1,)."""
     flat, scales = parts.flat, parts.scales
     weight = scales.x / scales.f
     return Task(
-        lower=flat.lower,
-        upper=flat.upper,
-        x_unit=scales.x,
+        lower=_once(flat.lower),
+        upper=_once(flat.upper),
+        x_unit=_once(scales.x),
         f_unit=np.float64(scales.f),
-        weight=weight,
-        strict_weight=np.maximum(2.0 * weight, LEAST_WEIGHT),
+        weight=_once(weight),
+        strict_weight=_once(np.maximum(2.0 * weight, LEAST_WEIGHT)),
         tol=np.float64(tol),
     )
+
+
+def _once(vector: np.ndarray) -> np.ndarray:
+    """One entry for all where they are equal and many: each step reads every vector of a task several times."""
+    return vector[:1] if vector.size > FEW and np.all(vector == vector[0]) else vector
 
 
 def first_progress(x: Any) -> Progress:
