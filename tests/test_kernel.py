@@ -10,6 +10,7 @@ from jax import lax
 from karush.core.precision import float64
 from karush.jaxprs import loops
 from karush.jaxprs.kernel import one_kernel
+from karush.jaxprs.lean import lean
 
 EPS = float(np.finfo(np.float64).eps)
 SIZES = [1, 2, 3, 5, loops.LARGEST]
@@ -90,3 +91,62 @@ def test_a_program_with_library_calls_is_left_alone():
     with float64():
         assert one_kernel(lambda x: jnp.fft.fft(x).real, np.ones(4)) is None
         assert one_kernel(jnp.sort, np.ones(4)) is None
+
+
+NOT_DEFINITE = {n: np.diag(np.r_[np.ones(n - 1), -1.0]) for n in (3, 6)}
+CORNERS = {
+    "derivative of a clipped gather": (
+        lambda x: jax.grad(lambda x: jnp.sum(jnp.take(x, np.array([0, 7, 2]), mode="clip") ** 2))(x),
+        np.arange(1.0, 6.0),
+    ),
+    "clipped sum": (lambda x: jnp.zeros(3).at[np.array([0, 9, -9])].add(x, mode="clip"), np.arange(1.0, 4.0)),
+    "negative and dropped places": (
+        lambda x: jax.grad(lambda x: jnp.sum(x[np.array([0, -1, -7, 9])] ** 2))(x),
+        np.arange(1.0, 6.0),
+    ),
+    "counts": (lambda x: jnp.zeros(3, int).at[jnp.round(x).astype(int)].add(1) * x, np.arange(1.0, 4.0)),
+    "part of a row": (
+        lambda x: lax.scatter_add(
+            jnp.zeros((3, 4)), jnp.array([[0], [2]]), x[:, None], lax.ScatterDimensionNumbers((1,), (0,), (0,))
+        ),
+        np.arange(1.0, 3.0),
+    ),
+    "largest of NaN": (lambda x: lax.top_k(x, 2)[0], np.array([np.nan, 1.0, 2.0, np.nan])),
+    "no factor": (lambda x: jnp.linalg.cholesky(x), NOT_DEFINITE[3]),
+    "no factor of more": (lambda x: jnp.linalg.cholesky(x), NOT_DEFINITE[6]),
+    "infinite solution": (
+        lambda x: jax.scipy.linalg.solve_triangular(x, jnp.ones(5), lower=True),
+        np.tril(np.ones((5, 5))) - np.diag(np.eye(5)[2]),
+    ),
+    "singular": (lambda x: jnp.linalg.det(x), np.ones((5, 5))),
+    "vectors of NaN": (lambda x: jnp.linalg.eigh(x)[1], np.full((5, 5), np.nan)),
+    "lower triangle": (lambda x: lax.linalg.eigh(jnp.tril(x), symmetrize_input=False)[1], square(5)),
+    "upper triangle": (lambda x: lax.linalg.eigh(jnp.triu(x), lower=False, symmetrize_input=False)[1], square(5)),
+    "tiny entries": (lambda x: jnp.linalg.eigvalsh(x) * 2.0**700, square(5) * 2.0**-700),
+    "huge entries": (lambda x: jnp.linalg.eigvalsh(x) * 2.0**-700, square(5) * 2.0**700),
+    "equal eigenvalues": (lambda x: jnp.linalg.eigvalsh(x), np.eye(16) + np.ones((16, 16))),
+    "products of bytes": (
+        lambda x: lax.dot(x.astype(jnp.int8), x.astype(jnp.int8), preferred_element_type=jnp.int32).astype(float),
+        np.arange(10.0, 13.0),
+    ),
+    "a loop for each": (
+        lambda x: jax.vmap(lambda a: lax.while_loop(lambda s: s < 10, lambda s: s * 2 + 1, a))(x),
+        np.array([1.0, 7.0, 3.0]),
+    ),
+    "random": (lambda x: x + jax.random.normal(KEY, (3,)), np.arange(3.0)),
+    "argument that vanishes": (lambda x: (0 * x.astype(int)).astype(float) + 1.0, np.arange(3.0)),
+    "loop that never runs": (lambda x: lax.fori_loop(0, 0, lambda k, c: c + x[0], 1.0), np.arange(3.0)),
+}
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_a_corner_case_is_what_the_plain_program_says_or_is_left_alone(name):
+    function, x = CORNERS[name]
+    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        plain = np.abs(np.asarray(jax.jit(function)(jnp.asarray(x))))
+        for compiled in (one_kernel(function, jnp.asarray(x)), jax.jit(lean(function, jnp.asarray(x)))):
+            if compiled is not None:
+                # Eigenvectors up to their sign.
+                found = np.abs(np.asarray(compiled(jnp.asarray(x))))
+                np.testing.assert_allclose(found, plain, rtol=2.0**14 * EPS, atol=2.0**10 * EPS)

@@ -183,9 +183,10 @@ class Prepared:
         if certificate.success or answer is None:
             return ()
         way = start.tobytes() + answer.tobytes() + np.float64(tol).tobytes()
-        if self._latest_doubt is None or self._latest_doubt[0] != way:
-            self._latest_doubt = (way, spoilt(self.parts, start, answer, certificate, tol))
-        return self._latest_doubt[1]
+        latest = self._latest_doubt
+        if latest is None or latest[0] != way:
+            self._latest_doubt = latest = (way, spoilt(self.parts, start, answer, certificate, tol))
+        return latest[1]
 
     def _choice(self, driver: str) -> tuple[str | Method, str]:
         if driver not in self._chosen:
@@ -214,11 +215,11 @@ class Prepared:
             # What is checked below held when these very numbers came last.
             return latest[1], latest[2]
         x = flat.x0 if x0 is None else _same_structure(flat.door, x0)
-        if self._latest_start is None or self._latest_start[0] != x.tobytes():
+        if latest is None or latest[0] != x.tobytes():
             start, notes = self._projected(x)
             start.setflags(write=False)
-            self._latest_start = (x.tobytes(), start, notes)
-        return self._latest_start[1], self._latest_start[2]
+            self._latest_start = latest = (x.tobytes(), start, notes)
+        return latest[1], latest[2]
 
     def _projected(self, x: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         """The start x (n,) within its bounds, and what was moved, in words."""

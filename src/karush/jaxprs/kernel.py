@@ -11,12 +11,13 @@ from typing import Any
 
 import jax
 import jax.extend.core
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from karush.jaxprs import loops
-from karush.jaxprs.lean import COMBINE, WRITTEN_OUT, Rule, Rules, axes_of, evaluate
+from karush.jaxprs.lean import COMBINE, WRITTEN_OUT, Rule, Rules, axes_of, evaluate, lean
 from karush.jaxprs.walk import called
 
 ONE_KERNEL = {"inlineable": "false", "xla_cpu_small_call": "true"}
@@ -37,6 +38,15 @@ IN_A_KERNEL = frozenset(
 """Primitives that become arithmetic and loops on the CPU, no calls"""
 
 
+def quickest(function: Callable[..., Any], *like: Any, options: Any) -> Callable[..., Any]:
+    """`function` compiled for arrays `like` to be called often: as one kernel, else with small reductions written out.
+
+    `options` are the compiler's for a program that is called but once, None for others.
+    """
+    kernel = one_kernel(function, *like) if options is None else None
+    return kernel or jax.jit(lean(function, *like), compiler_options=options)
+
+
 def one_kernel(function: Callable[..., Any], *like: Any) -> Callable[..., Any] | None:
     """`function` compiled for arrays `like` into a single kernel, whose loops and branches cost nothing to enter.
 
@@ -46,12 +56,15 @@ def one_kernel(function: Callable[..., Any], *like: Any) -> Callable[..., Any] |
     if jax.default_backend() != "cpu":
         return None
     closed = jax.make_jaxpr(function)(*like)
+    if any(jax.dtypes.issubdtype(jnp.result_type(c), jax.dtypes.extended) for c in closed.consts):
+        return None
     out_tree = jax.tree.structure(jax.eval_shape(function, *like))
     packed, unpack = _packed(closed.consts)
 
     def program(*arguments: Any) -> list[Any]:
         constants = unpack(lax.optimization_barrier(packed))
-        return evaluate(closed.jaxpr, constants, arguments, LOOPS)
+        given = [a if a.size else lax.full(a.shape, 0, a.dtype) for a in arguments]
+        return _bound_to(arguments, evaluate(closed.jaxpr, constants, given, LOOPS))
 
     whole = jax.make_jaxpr(program)(*closed.in_avals)
     names = Counter(_primitives(whole.jaxpr))
@@ -67,6 +80,19 @@ def one_kernel(function: Callable[..., Any], *like: Any) -> Callable[..., Any] |
     except jax.errors.JaxRuntimeError:
         # Some of what XLA's passes make of a program has no form inside a kernel; the program itself is sound.
         return None
+
+
+def _bound_to(arguments: Sequence[Any], outputs: list[Any]) -> list[Any]:
+    """`outputs`, which depend on all `arguments` for all that XLA sees.
+
+    XLA aborts the process where its simplification leaves an argument of a kernel unused, as ``0 * p`` of integers.
+    """
+    never: Any = False
+    for argument in arguments:
+        if argument.size:
+            first = lax.reshape(argument, (argument.size,))[0].astype(np.float64)
+            never |= (first < 0.0) & (first > 0.0)
+    return [jnp.where(never, jnp.ones_like(out), out) for out in outputs]
 
 
 def _packed(constants: Sequence[Any]) -> tuple[np.ndarray, Callable[[Any], list[Any]]]:
@@ -126,13 +152,13 @@ LOOPS: Rules = {
     "triangular_solve": _either(
         WRITTEN_OUT["triangular_solve"], lambda inputs, params: loops.triangular_solve(inputs[0], inputs[1], params)
     ),
-    "scatter-add": lambda inputs, params: loops.scatter_add(
-        inputs[0], inputs[1], inputs[2], params["dimension_numbers"]
-    ),
+    "scatter-add": lambda inputs, params: loops.scatter_add(inputs[0], inputs[1], inputs[2], params),
     "top_k": lambda inputs, params: loops.top_k(inputs[0], params["k"]),
     "lu": lambda inputs, params: loops.lu(inputs[0]),
     "lu_pivots_to_permutation": lambda inputs, params: loops.permutation(inputs[0], params["permutation_size"]),
-    "eigh": lambda inputs, params: loops.eigh(inputs[0]) if params["subset_by_index"] is None else None,
+    "eigh": lambda inputs, params: (
+        loops.eigh(inputs[0], params["lower"]) if params["subset_by_index"] is None else None
+    ),
 }
 
-__all__ = ["one_kernel"]
+__all__ = ["one_kernel", "quickest"]

@@ -69,7 +69,7 @@ def _step(equation: Any, inputs: list[Any], rules: Rules) -> Sequence[Any]:
     body = called(equation)
     if body is not None:
         return evaluate(body.jaxpr, body.consts, inputs, rules)
-    if name == "while":
+    if name == "while" and not params["cond_jaxpr"].out_avals[0].shape:
         return _while(params, inputs, rules)
     if name == "cond":
         branches = [_function(branch, rules) for branch in params["branches"]]
@@ -123,6 +123,8 @@ def _dot(a: Any, b: Any, params: Any) -> Any:
         return None
     if a.ndim > 2 or b.ndim > 2 or a.size * b.size > LARGEST * LONGEST or a.dtype != b.dtype:
         return None
+    if params["preferred_element_type"] != a.dtype:
+        return None
     out = None
     for k in range(a.shape[left[0]]):
         one, other = lax.index_in_dim(a, k, left[0], False), lax.index_in_dim(b, k, right[0], False)
@@ -136,7 +138,7 @@ def _dot(a: Any, b: Any, params: Any) -> Any:
 
 
 def _cholesky(a: Any) -> Any:
-    """``a = L Lᵀ`` row by row; NaN from the first pivot on that is not positive."""
+    """``a = L Lᵀ`` row by row; NaN, all of it, for a pivot that is not positive."""
     n = a.shape[-1]
     if a.ndim != 2 or not 0 < n <= LONGEST:
         return None
@@ -147,6 +149,8 @@ def _cholesky(a: Any) -> Any:
         for i in range(j + 1, n):
             L[i, j] = (a[i, j] - sum((L[i, k] * L[j, k] for k in range(j)), jnp.zeros((), a.dtype))) / L[j, j]
     zero = jnp.zeros((), a.dtype)
+    failed = jnp.isnan(L[n - 1, n - 1])
+    L = {place: jnp.where(failed, jnp.nan, value) for place, value in L.items()}
     return jnp.stack([jnp.stack([L.get((i, j), zero) for j in range(n)]) for i in range(n)])
 
 

@@ -12,6 +12,10 @@ from jax import lax
 
 LARGEST = 16
 """order of a matrix up to which a loop is as fast as a call"""
+FAR, UNIT = 2.0**400, 2.0**600
+"""Entries beyond FAR, or all below 1/FAR, have squares out of range, and are taken in units of UNIT or 1/UNIT."""
+DROPPING = (lax.GatherScatterMode.FILL_OR_DROP, lax.GatherScatterMode.PROMISE_IN_BOUNDS)
+"""ways of a scatter to deal with indices outside"""
 SWEEPS = 30
 """sweeps of Jacobi's method at most; six to eight are enough"""
 
@@ -44,7 +48,7 @@ def dot(a: Any, b: Any, params: Any) -> Any:
     left, right = [int(axis) for axis in left], [int(axis) for axis in right]
     if batch != ((), ()) or len(left) != 1 or a.ndim > 2 or b.ndim > 2 or a.dtype != b.dtype:
         return None
-    if a.shape[left[0]] == 0 or max(*a.shape, *b.shape) > LARGEST:
+    if a.shape[left[0]] == 0 or max(*a.shape, *b.shape) > LARGEST or params["preferred_element_type"] != a.dtype:
         return None
 
     def term(k: Any) -> Any:
@@ -55,8 +59,11 @@ def dot(a: Any, b: Any, params: Any) -> Any:
 
 
 def top_k(a: Any, count: int) -> tuple[Any, Any] | None:
-    """The `count` largest entries of a vector, in order, and where they stand; the first of equal ones first."""
-    if a.ndim != 1:
+    """The `count` largest entries of a vector of integers, in order, and where they stand; of equal ones the first.
+
+    Of floats XLA orders NaN and −0 too, which comparisons do not.
+    """
+    if a.ndim != 1 or count == 0 or not jnp.issubdtype(a.dtype, jnp.integer):
         return None
     i = jnp.arange(a.size)
     before = (a[None, :] > a[:, None]) | ((a[None, :] == a[:, None]) & (i[None, :] < i[:, None]))
@@ -73,26 +80,32 @@ def top_k(a: Any, count: int) -> tuple[Any, Any] | None:
     return lax.fori_loop(0, a.size, put, (jnp.zeros(count, a.dtype), jnp.zeros(count, jnp.int32)))
 
 
-def scatter_add(array: Any, indices: Any, updates: Any, numbers: Any) -> Any:
+def scatter_add(array: Any, indices: Any, updates: Any, params: Any) -> Any:
     """``array[i_k] += updates_k`` along one axis, the transpose of ``x[i]``; what lies outside is dropped."""
+    numbers = params["dimension_numbers"]
+    if params["mode"] not in DROPPING:
+        return None
     axes = numbers.scatter_dims_to_operand_dims
     if len(axes) != 1 or numbers.inserted_window_dims != axes or numbers.operand_batching_dims or indices.ndim != 2:
         return None
     axis = int(axes[0])
     (along,) = set(range(updates.ndim)) - set(numbers.update_window_dims)
     size = array.shape[axis]
+    if size == 0 or updates.size * size != array.size * indices.shape[0]:
+        return None
 
     def add(k: Any, out: Any) -> Any:
         i = _at(indices, k)[0]
         there = _at(out, i, axis)
         inside = (i >= 0) & (i < size)
-        return _put(out, there + jnp.where(inside, _at(updates, k, along), 0.0), i, axis)
+        added = _at(updates, k, along)
+        return _put(out, there + jnp.where(inside, added, jnp.zeros_like(added)), i, axis)
 
     return lax.fori_loop(0, indices.shape[0], add, array)
 
 
 def cholesky(a: Any) -> Any:
-    """``a = L Lᵀ`` column by column; NaN from the first pivot on that is not positive."""
+    """``a = L Lᵀ`` column by column; NaN, all of it, for a pivot that is not positive."""
     if not _is_small(a):
         return None
     i = jnp.arange(a.shape[0])
@@ -104,7 +117,8 @@ def cholesky(a: Any) -> Any:
         below = jnp.where(i >= k, below / jnp.sqrt(jnp.where(pivot > 0, pivot, jnp.nan)), 0.0)
         return rest - below[:, None] * below[None, :], _put(L, below, k, 1)
 
-    return lax.fori_loop(0, a.shape[0], column, (a, jnp.zeros_like(a)))[1]
+    L = lax.fori_loop(0, a.shape[0], column, (a, jnp.zeros_like(a)))[1]
+    return jnp.where(jnp.isnan(L[-1, -1]) & (i[:, None] >= i[None, :]), jnp.nan, L)
 
 
 def triangular_solve(a: Any, b: Any, params: Any) -> Any:
@@ -122,7 +136,7 @@ def triangular_solve(a: Any, b: Any, params: Any) -> Any:
         if not params["unit_diagonal"]:
             known = known / _at(line, k)
         ahead = i > k if forward else i < k
-        return _put(x - jnp.where(ahead, line, 0.0)[:, None] * known[None, :], known, k)
+        return _put(x - jnp.where(ahead[:, None], line[:, None] * known[None, :], 0.0), known, k)
 
     return lax.fori_loop(0, n, row, b)
 
@@ -162,13 +176,21 @@ def permutation(pivots: Any, size: int) -> Any:
     return lax.fori_loop(0, pivots.shape[0], exchange, jnp.arange(size, dtype=jnp.int32))
 
 
-def eigh(a: Any) -> tuple[Any, Any] | None:
-    """Eigenvectors, as columns, and ascending eigenvalues of a symmetric matrix by Jacobi's method (8.5 of [GV13])."""
+def eigh(a: Any, lower: bool = True) -> tuple[Any, Any] | None:
+    """Eigenvectors, as columns, and ascending eigenvalues of a symmetric matrix by Jacobi's method (8.5 of [GV13]).
+
+    Of `a` only the triangle is read that `lower` names.
+    """
     if not _is_small(a):
         return None
     n = a.shape[0]
-    size = jnp.sum(a * a)
     i = jnp.arange(n)
+    a = jnp.where((i[:, None] >= i[None, :]) == lower, a, a.T)
+    a = jnp.where(i[:, None] == i[None, :], jnp.diagonal(a)[:, None], a)
+    largest = jnp.max(jnp.abs(a))
+    unit = jnp.where(largest > FAR, 1.0 / UNIT, jnp.where(largest < 1.0 / FAR, UNIT, 1.0))
+    a = a * unit
+    size = jnp.sum(a * a)
 
     def rotate(p: Any, q: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         a, v = carry
@@ -211,4 +233,5 @@ def eigh(a: Any) -> tuple[Any, Any] | None:
 
     vectors, ascending = lax.fori_loop(0, n, sort, (jnp.zeros_like(a), jnp.zeros_like(values)))
     # What is not finite, or has not converged, has no eigenvalues.
-    return vectors, jnp.where(jnp.isfinite(size) & (last[0] < SWEEPS), ascending, jnp.nan)
+    found = jnp.isfinite(size) & (last[0] < SWEEPS)
+    return jnp.where(found, vectors, jnp.nan), jnp.where(found, ascending / unit, jnp.nan)

@@ -30,24 +30,23 @@ class Fused:
     """The compiled solve and its latest arguments on the device: for a repeated solve they need not go there again."""
 
     program: Callable[..., Any]
-    settings: tuple[float, ...] = ()
-    settings_there: Any = None
-    x: np.ndarray | None = None
-    x_there: Any = None
-    params: list[Any] | None = None
-    params_there: list[Any] = field(default_factory=list)
+    settings: tuple[tuple[float, ...], Any] = ((), None)
+    x: tuple[np.ndarray | None, Any] = (None, None)
+    params: tuple[list[Any] | None, list[Any]] = (None, [])
 
     def __call__(self, x0: np.ndarray, settings: tuple[float, ...], params: list[Any]) -> np.ndarray:
         """The program's one packed array, from x0 (n,); to be called within `float64()`."""
-        if settings != self.settings:
-            self.settings, self.settings_there = settings, jnp.asarray(settings, dtype=jnp.float64)
-        if self.x is not x0 and (self.x is None or not np.array_equal(self.x, x0)):
+        # Each with its copy on the device as one pair, in names of this call: other threads may solve meanwhile.
+        of_settings, of_x, of_params = self.settings, self.x, self.params
+        if settings != of_settings[0]:
+            self.settings = of_settings = settings, jnp.asarray(settings, dtype=jnp.float64)
+        if of_x[0] is not x0 and (of_x[0] is None or not np.array_equal(of_x[0], x0)):
             # An array that cannot change is known again by itself.
-            self.x, self.x_there = x0.copy() if x0.flags.writeable else x0, jnp.asarray(x0)
-        if self.params is not params:
-            self.params, self.params_there = params, [jnp.asarray(leaf) for leaf in params]
+            self.x = of_x = x0.copy() if x0.flags.writeable else x0, jnp.asarray(x0)
+        if of_params[0] is not params:
+            self.params = of_params = params, [jnp.asarray(leaf) for leaf in params]
         # A copy, for the device's own memory cannot be written to.
-        return np.array(self.program(self.x_there, self.settings_there, *self.params_there))
+        return np.array(self.program(of_x[1], of_settings[1], *of_params[1]))
 
 
 ALIKE = 128.0
