@@ -12,13 +12,15 @@ from karush import Box
 from karush.arithmetic.interval_numbers import enter
 from karush.core.precision import float64
 from karush.jaxprs.walk import inline
+from karush.stability.audit import Search
 from karush.stability.audit_cut import cut
 from karush.stability.audit_measure import Screen
 from karush.stability.audit_pieces import Pieces, counts, halves, points_of
 from karush.stability.audit_run import Run
+from karush.stability.audit_safe import proved_safe
 from karush.stability.error_bounds import Value
 from karush.stability.error_margins import format_of
-from karush.stability.error_rules import bounded
+from karush.stability.error_regrouped import bounded
 from karush.stability.findings import AuditVerdict, Kind
 from karush.stability.influence import groups, influences
 from karush.stability.straight import shadow, straightened, typed
@@ -179,3 +181,38 @@ def test_where_the_proof_fails_is_looked_at_and_a_sliver_is_found():
     assert finding.kind is Kind.UNDERFLOW
     assert finding.computed == 0.0
     assert abs(finding.exact) >= TINY
+
+
+REGROUPED = {
+    "constants, one product of which underflows": (lambda x: (x[0] * 1e-30) * 1e-30, [1e30], [1e38]),
+    "constants, one product of which overflows": (lambda x: (x[0] * 1e30) * 1e30, [1e-37], [1e-30]),
+    "two denominators": (lambda x: x[0] / x[1] / x[2], [1e30, 1.0, 1.0], [1e38, 1e20, 1e20]),
+    "a quotient below": (lambda x: x[0] / (x[1] / x[2]), [1e20, 1e30, 1e25], [1e21, 1e31, 1e26]),
+    "a quotient over a quotient": (lambda x: (x[0] / x[1]) / (x[2] / x[3]), [1e10] * 4, [1e20] * 4),
+    "a common power of two": (lambda x: x[0] * 0.25 + x[1] * 0.25, [2e38] * 2, [3e38] * 2),
+    "exponents whose sum is rounded": (
+        lambda x: x[0] * (jnp.exp(jnp.maximum(x[1], 39.9)) * jnp.exp(jnp.maximum(x[2], 46.3))),
+        [1.0, 0.0, 0.0],
+        [2.0, 1.0, 1.0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REGROUPED)
+def test_the_proof_alone_does_not_call_safe_what_the_compiler_regroups_out_of_range(name):
+    f, low, high = REGROUPED[name]
+    inputs, lower, upper, samples = read_box(Box(np.array(low), np.array(high)))
+    search = Search(value_subject(f, inputs, "f"), lower, upper, samples, 0, 1.0)
+    points = np.random.default_rng(0).uniform(search.lower, search.upper, (4096, search.lower.size))
+    points = np.concatenate([points, search.upper[None]]).astype(SINGLE)
+    lost = search.screen.scores(points, search.screen.computed(points), np.random.default_rng(0))
+    assert np.nanmax(lost) > 4.0
+    asked = (search.straight, search.screen, lower, upper, 0.02, lambda x: False, search.moving())
+    assert not proved_safe(*asked)[0]
+
+
+def test_what_is_regrouped_within_range_is_still_proved():
+    def f(x):
+        return 0.25 * x[0] / x[1] / x[2] + 0.25 * (x[2] / (x[1] / x[0])) * 3.0
+
+    assert karush.audit(f, Box(np.full(3, 0.5), np.full(3, 2.0)), gradient=False).parts[0].verdict is SAFE

@@ -25,7 +25,7 @@ from karush.core.precision import float64
 from karush.jaxprs.walk import Program, Step, inline
 from karush.stability.audit_pieces import Pieces, halves
 from karush.stability.error_bounds import Format, Value, least, most, power_of_two
-from karush.stability.error_rules import bounded
+from karush.stability.error_regrouped import bounded, joined
 from karush.stability.straight import at_its_line, shadow, typed
 
 PIECES = 2048
@@ -65,7 +65,7 @@ def cut(straight: Any) -> Cut | None:
         if not any(moved.intersection(s.inputs) and s.primitive not in MOVING for s in later):
             return None
         number = step.out_avals[0].size == 1 and step.out_avals[0].dtype.kind == "f"
-        if number and len(live) == 1 and live.issubset(step.outputs):
+        if number and len(live) == 1 and live.issubset(step.outputs) and not joined(program, step, later):
             later = [step for step in later if needed.intersection(step.outputs)]
             return _parts(program, straight.in_avals[0], k, later, moved)
     return None

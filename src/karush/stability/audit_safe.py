@@ -30,7 +30,7 @@ from karush.stability.audit_pieces import Pieces, counts, halves, narrow, points
 from karush.stability.audit_run import Run
 from karush.stability.error_bounds import Format, Value, least, power_of_two
 from karush.stability.error_margins import format_of
-from karush.stability.error_rules import bounded
+from karush.stability.error_regrouped import bounded
 from karush.stability.influence import groups
 from karush.stability.straight import shadow, size_of, typed
 

@@ -10,8 +10,8 @@ import numpy as np
 from karush.arithmetic.interval import RULES as INTERVALS
 from karush.arithmetic.interval_arrays import MOVING
 from karush.arithmetic.interval_logic import COMPARISONS
-from karush.arithmetic.interval_numbers import Interval, Truth, lift
-from karush.jaxprs.walk import Program, Step, missing_rule
+from karush.arithmetic.interval_numbers import Interval, Truth
+from karush.jaxprs.walk import Step, missing_rule
 from karush.stability import error_bounds as bounds
 from karush.stability.error_bounds import MEANT, Bounds, Format, Value, Values, error, least, most, own, widened
 from karush.stability.error_margins import FAR, NEAR_EXPONENT, PASSES
@@ -255,22 +255,6 @@ def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
     return [Value(e, *[jnp.broadcast_to(part, shape) for part in parts])]
 
 
-def bounded(form: Format, program: Program, x: Value) -> list[Value]:
-    """The outputs of a straight program of one input, bounded."""
-    values: dict[int, Value] = {program.inputs[0]: x}
-    for slot, constant in program.constants.items():
-        item = lift(constant)
-        if isinstance(item, Interval):
-            none = jnp.zeros(jnp.shape(item.lo))
-            values[slot] = Value(item, none, none, none, item.lo >= 0.0, none == 0.0)
-        else:
-            values[slot] = Value(item)
-    for step in program.steps:
-        results = run(form, step, [values[slot] for slot in step.inputs])
-        values.update(zip(step.outputs, results, strict=True))
-    return [values[slot] for slot in program.outputs]
-
-
 def _all_fine(operands: Sequence[Value], shape: tuple[int, ...]) -> Any:
     """Whether all operands are fine: element by element where the shapes agree."""
     fine = jnp.asarray(True)
@@ -297,4 +281,4 @@ def _shape(like: Any) -> tuple[int, ...]:
     return jnp.shape(like)
 
 
-__all__ = ["RULES", "bounded", "run"]
+__all__ = ["RULES", "run"]
