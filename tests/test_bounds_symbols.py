@@ -166,3 +166,13 @@ def test_the_search_for_an_inequality_ends_where_it_cannot_win():
     parts = scaled_norm.Differences(1, Matrix(np.array([[1.5, 0.0]]), none), Matrix(np.array([[1.5, 1.0]]), none))
     assert scaled_norm.bound(parts, largest=False, above=2.9) == math.inf
     assert scaled_norm.bound(parts, largest=False, above=3.1) <= 3.0 * (1.0 + 2 * scaled_norm.GAP)
+
+
+@pytest.mark.parametrize("norm", [(2, 2), (math.inf, 2), (1, 2)])
+def test_a_derivative_whose_square_is_infinite_has_a_finite_lower_bound(norm):
+    steep = 1e200
+    found = karush.lipschitz(
+        lambda x: steep * jnp.stack([x[0] + x[1], x[0]]), karush.Box(-np.ones(2), np.ones(2)), norm=norm
+    )
+    exact = steep * {2: (1.0 + math.sqrt(5.0)) / 2.0, math.inf: math.sqrt(5.0), 1: math.sqrt(2.0)}[norm[0]]
+    assert exact * (1.0 - 64 * EPS) <= found.lower <= exact <= found.upper

@@ -1,5 +1,6 @@
 """The curvature floor of functions of many variables: it holds, and it does not depend on how the ridge is written."""
 
+import math
 import tracemalloc
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from convexity_grammar import draw
 
+import karush
 from karush.bounds.convexity_problem import least_curvature
 from karush.core.precision import float64
 from karush.jaxprs.function import trace
@@ -149,3 +151,16 @@ def test_an_array_costs_what_a_number_costs():
     tracemalloc.stop()
     assert found >= 1.0 - 64 * EPS
     assert peak < 8 * MANY
+
+
+def test_complex_numbers_leave_convexity_undecided():
+    def f(x):
+        return jnp.sum(jnp.real((1j * x) ** 2))
+
+    assert karush.convexity(f, karush.Box(-np.ones(2), np.ones(2)), budget=0).verdict == "undecided"
+    assert floor_of(f, np.ones(2)) is None
+
+
+def test_weights_that_overflow_have_no_floor():
+    found = floor_of(lambda x: 1e308 * (1e10 * jnp.sum(x * x)), np.ones(2))
+    assert found is None or 0.0 <= found < math.inf

@@ -94,7 +94,7 @@ def least_curvature(
         return None
     start = curve((np.full(ARRAY, bounds[0].min()), np.full(ARRAY, bounds[1].max())), True, True)
     standard = jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow")
-    with jax.ensure_compile_time_eval(), float64(), standard[0], standard[1]:
+    with jax.ensure_compile_time_eval(), float64(), standard[0], standard[1], np.errstate(all="ignore"):
         given = [_parameter(np.asarray(p), any_values) for p in params]
         outs, turn = walk_summaries(closed_jaxpr, start, given)
         terms = Terms(turn, bounds[0].size)

@@ -149,6 +149,8 @@ def as_curve(walk: Walk, a: Any) -> Curve:
         return a
     if isinstance(a, Choice):
         return curve((np.where(a.no, 0.0, 1.0), np.where(a.yes, 1.0, 0.0)))
+    if np.asarray(a).dtype.kind == "c":
+        return unknown(np.shape(a), is_constant=True)
     return constant((np.asarray(a, np.float64), np.asarray(a, np.float64)))
 
 

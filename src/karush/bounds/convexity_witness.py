@@ -119,7 +119,7 @@ def checked(
     """The first candidate that ball arithmetic confirms, and its middle (n,)."""
     try:
         program = BallProgram(flat.closed_jaxpr)
-    except TraceError:
+    except (Undecided, TraceError):
         return None, np.zeros(flat.n)
     for a, b, score in zip(*candidates, strict=True):
         if not score > ROUNDING:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
 from karush.arithmetic.interval_margins import label
 from karush.bounds import norms
@@ -130,7 +131,9 @@ def lipschitz(
     flat, low, high = traced_on(function, box)
     if of == "gradient" and not flat.is_scalar:
         raise TraceError(f"the gradient of a function of {flat.k} outputs is asked for; return one number of shape ()")
-    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+    standard = jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow")
+    # Derivatives whose square is no double have an infinite upper bound.
+    with float64(), standard[0], standard[1], np.errstate(over="ignore", invalid="ignore"):
         second = of == "gradient"
         network = recognised(flat.closed_jaxpr)
         run = derivative(flat, low < high, second=second, network=network)

@@ -109,9 +109,12 @@ def lower(low: np.ndarray, high: np.ndarray, p: Norm, q: Norm) -> tuple[np.ndarr
         size = lengths(np.abs(direction), p, -1)
         slip = np.einsum("bkn,bn->bk", radius + (low.shape[2] + 8) * EPS * np.abs(middle), np.abs(direction))
         certain = np.maximum(image - upward(slip, low.shape[2]), 0.0)
-        ratio = lengths(certain, q, -1) / np.where(size > 0.0, size, np.inf)
-        ratio = ratio * (1.0 - (sum(low.shape[1:]) + 8) * EPS)
-        better = (ratio > best) & finite
+        # In units of the largest, whose square might be infinite: no lower bound.
+        unit = certain.max(axis=-1, keepdims=True, initial=0.0)
+        length = lengths(certain / np.where(unit > 0.0, unit, 1.0), q, -1)
+        ratio = unit[:, 0] * (length / np.where(size > 0.0, size, np.inf))
+        ratio = ratio * (1.0 - (sum(low.shape[1:]) + 12) * EPS)
+        better = (ratio > best) & finite & np.isfinite(ratio)
         best, shown = np.where(better, ratio, best), np.where(better[:, None], direction, shown)
     return np.maximum(best, 0.0), shown
 
