@@ -255,3 +255,13 @@ def test_an_integer_too_large_for_its_type_is_undecided():
     problem = karush.Problem(lambda x: (x[0] - 1) ** 2 + 0.0 * (1e30 * x[0] + 0.5).astype(int), [1.0])
     assert karush.prove(problem, [1.0]).theorems == ()
     assert karush.certify(problem, [1.0]).verdict
+
+
+def test_a_linear_solve_by_a_loop_without_derivative_is_named():
+    A = np.array([[2.0, 1.0], [1.0, 3.0]])
+
+    def f(x):
+        return jnp.sum(jax.scipy.sparse.linalg.cg(lambda v: A @ v, x)[0] ** 2)
+
+    with pytest.raises(TraceError, match="no reverse-mode derivative of the while loop"):
+        karush.prove(karush.Problem(f, np.ones(2)), np.zeros(2))

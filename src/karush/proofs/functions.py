@@ -25,6 +25,7 @@ import numpy as np
 from karush.arithmetic.ball import DEFAULT_PRECISION, BallProgram
 from karush.core.precision import float64
 from karush.jaxprs.primal import primal
+from karush.jaxprs.reverse import require_reversible
 from karush.jaxprs.walk import Program, inline
 from karush.problem.flat import FlatProblem
 
@@ -70,7 +71,12 @@ class Functions:
 
     @cached_property
     def _first_jaxpr(self) -> Any:
-        return _closed(self._first, np.zeros(self.flat.n), np.zeros(1 + self.flat.m))
+        try:
+            return _closed(self._first, np.zeros(self.flat.n), np.zeros(1 + self.flat.m))
+        except ValueError:
+            # A `custom_linear_solve` may compute by a loop, which JAX itself never differentiates.
+            require_reversible(_closed(self._program, np.zeros(self.flat.n)))
+            raise
 
     @cached_property
     def values(self) -> BallProgram:
