@@ -9,6 +9,7 @@ from karush import Status
 from karush.core.precision import float64
 from karush.linalg.ops import JAX, NUMPY
 from karush.solvers import drivers, interior_point, run, start
+from karush.solvers.prepared import Fused
 
 pytestmark = pytest.mark.user_style
 EPS = np.finfo(float).eps
@@ -101,3 +102,16 @@ def test_the_fused_program_is_compiled_once_for_all_starts_and_tolerances():
 def test_the_iteration_limit_holds_in_the_compiled_loop():
     _, (_, iterations, _) = fused_run(prepared(rosenbrock).parts, 4)
     assert iterations == 4
+
+
+def test_a_solve_that_begins_within_another_leaves_it_its_own_arguments():
+    class Elsewhere:
+        """A parameter whose way to the device lets another thread solve."""
+
+        def __array__(self, dtype=None, copy=None):
+            fused(np.array([2.0]), (2.0,), [])
+            return np.array(3.0)
+
+    fused = Fused(lambda x, settings, *params: np.concatenate([x, settings]))
+    with float64():
+        np.testing.assert_array_equal(fused(np.array([1.0]), (1.0,), [Elsewhere()]), [1.0, 1.0])

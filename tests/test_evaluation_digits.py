@@ -187,3 +187,17 @@ def test_a_kink_is_not_polished_and_the_note_says_so():
     assert any("not polished" in note for note in result.notes)
     with pytest.raises(karush.errors.OptionError, match="polish is 1"):
         karush.minimize(lambda x: x[0] ** 2, [1.0], polish=1)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_loop_that_has_no_derivative_but_by_a_rule_leaves_digits_open_and_names_its_line(many):
+    def doubled(a):
+        return jax.lax.while_loop(lambda s: s < 10.0, lambda s: 2.0 * s + 1.0, a)
+
+    def objective(x):
+        return jnp.sum((x - jax.lax.stop_gradient(jax.vmap(doubled)(x) if many else doubled(x[0]))) ** 2)
+
+    found = digits(karush.Problem(objective, [1.0, 2.0]), [1.0, 2.0])
+    assert not found.digits
+    assert "while loop at" in found.reason
+    assert "test_evaluation_digits.py" in found.reason

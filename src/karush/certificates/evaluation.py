@@ -25,6 +25,7 @@ from karush.core.precision import float64
 from karush.core.table import measured
 from karush.jaxprs.customized import customized, ruled
 from karush.jaxprs.primal import primal
+from karush.jaxprs.reverse import irreversible
 from karush.jaxprs.walk import Program, inline
 from karush.problem.flat import FlatProblem
 
@@ -143,7 +144,14 @@ def _in_balls(flat: FlatProblem, run: Any, x: np.ndarray, weights: np.ndarray) -
         return value, rows, pullback((weights[0], weights[1:]))[0]
 
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        traced = jax.make_jaxpr(everything)(x, weights)
+        try:
+            traced = jax.make_jaxpr(everything)(x, weights)
+        except ValueError as error:
+            # A loop that only its author's rule could differentiate.
+            named = irreversible(flat.closed_jaxpr)
+            if named is None:
+                raise
+            raise named from error
         return BallProgram(traced, precision=PRECISION)(x, weights)
 
 

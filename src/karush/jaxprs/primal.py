@@ -70,11 +70,18 @@ def _while(step: Step, *operands: Any) -> Sequence[Any]:
     goes_on, body = step.bodies
     first = step.params["cond_nconsts"]
     last = first + step.params["body_nconsts"]
-    return lax.while_loop(
-        lambda carry: _run(goes_on, (*operands[:first], *carry))[0],
-        lambda carry: _run(body, (*operands[first:last], *carry)),
-        list(operands[last:]),
-    )
+
+    def running(carry: list[Any]) -> Any:
+        return _run(goes_on, (*operands[:first], *carry))[0]
+
+    def turn(carry: list[Any]) -> list[Any]:
+        after, on = _run(body, (*operands[first:last], *carry)), running(carry)
+        if not on.ndim:
+            return after
+        # Under vmap each loop ends by itself; the first axes of what it carries are those of the answers.
+        return [jnp.where(lax.expand_dims(on, range(on.ndim, a.ndim)), b, a) for a, b in zip(carry, after, strict=True)]
+
+    return lax.while_loop(lambda carry: jnp.any(running(carry)), turn, list(operands[last:]))
 
 
 def _cond(step: Step, which: Any, *operands: Any) -> Sequence[Any]:

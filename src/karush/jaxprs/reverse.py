@@ -40,6 +40,12 @@ def require_reversible(closed_jaxpr: ClosedJaxpr) -> None:
         raise _without_derivative(doubted, isinstance(error, ValueError)) from error
 
 
+def irreversible(closed_jaxpr: ClosedJaxpr) -> TraceError | None:
+    """The error for a program without reverse mode once its custom rules are left out; None if it has no while loop."""
+    loops = [step for step in _doubted(inline(closed_jaxpr)) if step.primitive == "while"]
+    return _without_derivative(loops, True) if loops else None
+
+
 def _without_derivative(doubted: list[Step], turns: bool) -> TraceError:
     """The error that names the steps; `turns` says that a loop may be the reason, if nothing else is."""
     others = [step for step in doubted if step.primitive != "while"]
@@ -61,4 +67,4 @@ def _doubted(program: Program) -> Iterator[Step]:
             yield from _doubted(body)
 
 
-__all__ = ["require_reversible"]
+__all__ = ["irreversible", "require_reversible"]
