@@ -56,7 +56,7 @@ def one_kernel(function: Callable[..., Any], *like: Any) -> Callable[..., Any] |
     if jax.default_backend() != "cpu":
         return None
     closed = jax.make_jaxpr(function)(*like)
-    if any(jax.dtypes.issubdtype(jnp.result_type(c), jax.dtypes.extended) for c in closed.consts):
+    if any(jnp.issubdtype(jnp.result_type(c), jax.dtypes.extended) for c in closed.consts):
         return None
     out_tree = jax.tree.structure(jax.eval_shape(function, *like))
     packed, unpack = _packed(closed.consts)
