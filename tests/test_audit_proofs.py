@@ -216,3 +216,19 @@ def test_what_is_regrouped_within_range_is_still_proved():
         return 0.25 * x[0] / x[1] / x[2] + 0.25 * (x[2] / (x[1] / x[0])) * 3.0
 
     assert karush.audit(f, Box(np.full(3, 0.5), np.full(3, 2.0)), gradient=False).parts[0].verdict is SAFE
+
+
+def test_a_reduction_by_a_function_of_the_user_is_unknown_and_named():
+    def largest(x):
+        return jax.lax.reduce(x, np.float32(0.0), lambda a, b: jnp.maximum(jnp.abs(a), jnp.abs(b)), (0,))
+
+    (part,) = karush.audit(largest, Box(np.zeros(3), np.ones(3)), gradient=False).parts
+    assert part.verdict is AuditVerdict.UNKNOWN
+    assert "reduce" in part.reason
+
+
+def test_counted_answers_are_numbers_of_the_proof():
+    def f(x):
+        return x[:1] + jnp.maximum(jnp.sum(x > 0.5) - 1, 0).astype(x.dtype)
+
+    assert karush.audit(f, Box(np.ones(2), np.full(2, 2.0)), gradient=False).parts[0].verdict is SAFE

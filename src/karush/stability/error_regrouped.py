@@ -92,7 +92,7 @@ class Regrouped:
             "neg": self._spread,
         }
         rule = rules.get(step.primitive)
-        if rule is None or not isinstance(results[0].exact, Interval):
+        if rule is None or not all(isinstance(v.exact, Interval) for v in [*operands, *results]):
             return results
         return [rule(step, operands, results[0])]
 

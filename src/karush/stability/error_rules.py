@@ -243,6 +243,7 @@ def run(form: Format, step: Step, operands: Sequence[Value]) -> list[Value]:
             raise missing_rule(step)
         return [_number(item, 0.0) for item in exact]
     (e,) = exact
+    operands = [v if isinstance(v.exact, Interval) else _counted(step, v) for v in operands]
     (r, t, before), inside = RULES[name](form, step, operands, e)
     shape = jnp.shape(e.lo)
     over = ~(most(e) * (1.0 + r) + t < form.largest)
@@ -266,6 +267,14 @@ def _all_fine(operands: Sequence[Value], shape: tuple[int, ...]) -> Any:
 def _number(e: Interval, t: Any) -> Value:
     zero = jnp.zeros(jnp.shape(e.lo))
     return Value(e, zero, zero + t, zero + t, e.lo >= 0.0)
+
+
+def _counted(step: Step, v: Value) -> Value:
+    """A known integer beside a number that is counted, such as that of the answers that are true."""
+    if isinstance(v.exact, Truth):
+        raise missing_rule(step)
+    number = jnp.asarray(v.exact, jnp.float64)
+    return _number(Interval(number, number), 0.0)
 
 
 def _same(operands: Sequence[Value], like: Any) -> Any:

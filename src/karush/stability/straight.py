@@ -113,6 +113,8 @@ DTYPE_PARAMETERS = ("new_dtype", "dtype", "preferred_element_type")
 def widened(step: Step, *values: Any) -> Values:
     """The step in float64."""
     primitive, params = step.equation.primitive, dict(step.params)
+    if primitive.name == "reduce":
+        raise TypeError("lax.reduce by a function of the user is tied to the dtype that this was traced in")
     for name in DTYPE_PARAMETERS:
         dtype = params.get(name)
         if dtype is not None and np.dtype(dtype).kind == "f":
