@@ -89,14 +89,13 @@ def test_the_state_keeps_its_shapes_and_types():
 
 
 def test_the_fused_program_is_compiled_once_for_all_starts_and_tolerances():
-    solver = prepared(rosenbrock)
+    solver = prepared(hs71)
     solver.solve(driver="fused")
     program = solver.parts.fused.program
-    before = program._cache_size()
-    for start_at, tol in (([2.0, 2.0], 1e-8), ([-1.0, 3.0], 1e-6), ([0.0, 0.0], 1e-8)):
+    for start_at, tol in (([2.0, 4.0, 4.0, 2.0], 1e-8), ([1.5, 4.0, 4.0, 1.5], 1e-6), ([1.0, 5.0, 5.0, 1.0], 1e-8)):
         assert solver.solve(start_at, driver="fused", tol=tol).success
     assert solver.parts.fused.program is program
-    assert program._cache_size() == before
+    assert isinstance(program, jax.stages.Compiled) or program._cache_size() == 1
 
 
 def test_the_iteration_limit_holds_in_the_compiled_loop():

@@ -87,6 +87,11 @@ def test_a_program_in_one_kernel_computes_the_same():
     np.testing.assert_allclose(found, [1.0, 1.5, 1.0], rtol=64 * EPS)
 
 
+def test_a_product_of_nothing_is_part_of_a_kernel():
+    with float64():
+        assert one_kernel(lambda x: x + x[:0] @ jnp.ones((0, 3)), np.ones(3)) is not None
+
+
 def test_a_program_with_library_calls_is_left_alone():
     with float64():
         assert one_kernel(lambda x: jnp.fft.fft(x).real, np.ones(4)) is None
@@ -129,6 +134,7 @@ CORNERS = {
         lambda x: lax.dot(x.astype(jnp.int8), x.astype(jnp.int8), preferred_element_type=jnp.int32).astype(float),
         np.arange(10.0, 13.0),
     ),
+    "product of nothing": (lambda x: x + x[:0] @ jnp.ones((0, 3)), np.arange(3.0)),
     "a loop for each": (
         lambda x: jax.vmap(lambda a: lax.while_loop(lambda s: s < 10, lambda s: s * 2 + 1, a))(x),
         np.array([1.0, 7.0, 3.0]),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 LARGEST = 16
@@ -48,8 +49,10 @@ def dot(a: Any, b: Any, params: Any) -> Any:
     left, right = [int(axis) for axis in left], [int(axis) for axis in right]
     if batch != ((), ()) or len(left) != 1 or a.ndim > 2 or b.ndim > 2 or a.dtype != b.dtype:
         return None
-    if a.shape[left[0]] == 0 or max(*a.shape, *b.shape) > LARGEST or params["preferred_element_type"] != a.dtype:
+    if max(*a.shape, *b.shape) > LARGEST or params["preferred_element_type"] != a.dtype:
         return None
+    if a.shape[left[0]] == 0:
+        return jnp.zeros(np.delete(a.shape, left).tolist() + np.delete(b.shape, right).tolist(), a.dtype)
 
     def term(k: Any) -> Any:
         one, other = _at(a, k, left[0]), _at(b, k, right[0])

@@ -11,8 +11,7 @@ from karush.certificates import compiled
 from karush.certificates.traced_point import Answer
 from karush.core.precision import float64
 from karush.derivatives.evaluator import Evaluator
-from karush.jaxprs.kernel import one_kernel
-from karush.jaxprs.lean import lean
+from karush.jaxprs.kernel import quickest
 from karush.linalg.kkt_system import Layout
 from karush.linalg.ops import JAX, NUMPY
 from karush.solvers import interior_point, start
@@ -89,8 +88,7 @@ def fused(evaluator: Evaluator, rows: Layout, problem: Data, known: compiled.Con
         return jnp.concatenate(packed)
 
     like = jnp.zeros(evaluator.n), jnp.zeros(3), *map(jnp.asarray, evaluator.param_leaves)
-    kernel = one_kernel(solve, *like) if evaluator.fused_options is None else None
-    return kernel or jax.jit(lean(solve, *like), compiler_options=evaluator.fused_options)
+    return quickest(solve, *like, options=evaluator.fused_options)
 
 
 def _judged(

@@ -14,7 +14,7 @@ from karush.certificates.scaled import scaled_problem
 from karush.certificates.traced_point import Answer
 from karush.core.precision import float64
 from karush.core.status import Status
-from karush.jaxprs.lean import lean
+from karush.jaxprs.kernel import quickest
 from karush.solvers.drivers import TRIALS
 from karush.solvers.prepared import Fused, Prepared
 from karush.solvers.run import STATUS, evaluation_failure
@@ -87,9 +87,8 @@ def _program(algorithm: Algorithm, parts: Prepared, known: compiled.Conditions) 
             )
             return _judged(evaluator, task, known, state, params)
 
-    x, settings = jnp.zeros(parts.flat.n), jnp.zeros(2)
-    written_out = lean(solve, x, settings, *evaluator.param_leaves)
-    return jax.jit(written_out, compiler_options=evaluator.fused_options)
+    like = jnp.zeros(parts.flat.n), jnp.zeros(2), *map(jnp.asarray, evaluator.param_leaves)
+    return quickest(solve, *like, options=evaluator.fused_options)
 
 
 def _judged(evaluator: Any, task: Task, known: compiled.Conditions, state: Any, params: tuple[Any, ...]) -> Any:
