@@ -87,6 +87,15 @@ def _require_options(norm: Any, of: Any, ratio: Any, budget: Any) -> None:
         raise OptionError(f"ratio is {ratio!r}; give a number >= 1")
 
 
+def _bounds_of(network: Any, norm: tuple[float, float], second: bool, budget: int) -> list[Bound]:
+    """What is known of a network's layers; nothing where there is no network."""
+    if network is None:
+        return []
+    if second:
+        return [bound for bound in (by_order(network, norm, budget),) if bound is not None]
+    return by_layers(network, norm)
+
+
 def lipschitz(
     function: Any,
     box: Box,
@@ -137,11 +146,7 @@ def lipschitz(
         second = of == "gradient"
         network = recognised(flat.closed_jaxpr)
         run = derivative(flat, low < high, second=second, network=network)
-        more: list[Bound] = []
-        if network is not None and second:
-            more = [bound for bound in (by_order(network, norm, budget),) if bound is not None]
-        elif network is not None:
-            more = by_layers(network, norm)
+        more = _bounds_of(network, norm, second, budget)
         if not second and network is not None and flat.n > MOST_HALVED:
             # Halving boxes of many inputs gains little where they are wide.
             budget = min(budget, max(1, int(HALVING_WORK / network.variables**3)))
