@@ -5,6 +5,7 @@ rank promotion are strict except for tests marked `user_style`.
 """
 
 import os
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# A shell starts background jobs with Ctrl-C ignored; the tests of Ctrl-C are to hold there too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import jax
 import pytest
