@@ -23,17 +23,15 @@ from karush.certificates.judge import KINK
 from karush.certificates.kkt import MULTIPLIER, PUSH, RATIO
 from karush.certificates.kkt import ROUNDING as SLOPE_ROUNDING
 from karush.certificates.projection import null_space
-from karush.certificates.rounding import STEADY
 from karush.certificates.scaled import Scaled
 from karush.certificates.second_order import CURVATURE, EPS
 from karush.certificates.sufficiency import LARGEST_MULTIPLIER
+from karush.certificates.traced_near import ROUNDS, beside
 from karush.certificates.traced_point import Answer, TracedPoint, dimensionless, moved
 from karush.certificates.unboundedness import DEEP, FAR
 
 UNCLEAR, LOCAL, GLOBAL = 0, 1, 2
 
-ROUNDS = 0.75
-"""Share of a bound that is used up where compiled and step-by-step numbers differ by rounding alone."""
 CLEAR = 0.5
 """Share where they depend on the direction of least curvature, or sort a limit into strong, weak and inactive."""
 COMPILED_UP_TO = 100
@@ -219,17 +217,13 @@ def _curvature(
     decrease = -0.5 * (slope @ newton)
     vertex = space.dimension == 0
     wanted, inwards = _ways(space, vectors[:, 0], newton, known, strong, multipliers)
-    first_way, d_first = moved(scaled, point, wanted)
-    other_way, d_other = moved(scaled, point, 4.0 * newton - wanted)
+    _, d_first = moved(scaled, point, wanted)
+    _, d_other = moved(scaled, point, 4.0 * newton - wanted)
     clipped = jnp.max(jnp.abs(d_first - wanted)) > 0.5 * near.LENGTHS[0]
-    x_vertex, d_vertex = moved(scaled, point, inwards)
-    x_even, d_even = _even(scaled, point)
-    x = jnp.where(convex, x_even, jnp.where(vertex, x_vertex, jnp.where(clipped, other_way, first_way)))
+    _, d_vertex = moved(scaled, point, inwards)
+    _, d_even = _even(scaled, point)
     d = jnp.where(convex, d_even, jnp.where(vertex, d_vertex, jnp.where(clipped, d_other, d_first)))
-    weights = jnp.concatenate([jnp.ones(1), answer.y])
-    there, jacobian, hessian_there = derivatives(x, weights)
-    change = (weights @ jacobian) / scaled.bound_price - point.slope
-    hessian_there = hessian_there * scaled.scales.x / scaled.bound_price[:, None]
+    change, hessian_there, steady = beside(scaled, answer, point, d, tol, derivatives)
     bent = hessian @ d
     model = d @ bent
     share = CLEAR * near.AGREEMENT
@@ -246,15 +240,7 @@ def _curvature(
     forces = jnp.concatenate([jnp.where(pushing[:m], space.lengths, 1.0), jnp.ones(d.size)]) * jnp.abs(multipliers)
     reference = jnp.min(jnp.where(pushing, forces, jnp.inf)) + jnp.max(jnp.abs(bent))
     kept_slope = (jnp.max(jnp.abs(change - bent)) <= share * reference) | ~jnp.any(pushing)
-    steady = _follows(change, bent, tol)
-    if m:
-        steady &= _follows(there[1:] / scaled.scales.rows - point.rows, point.jacobian @ d, tol)
     return space.clear & jnp.where(vertex, kept_slope, curved), steady
-
-
-def _follows(change: Any, model: Any, tol: Any) -> Any:
-    """`near.unsteady` within the bound of `rounding.steady`."""
-    return jnp.max(jnp.abs(change - model)) <= ROUNDS * (STEADY * tol + near.BENT * jnp.max(jnp.abs(model)))
 
 
 def _even(scaled: Scaled, point: TracedPoint) -> tuple[Any, Any]:

@@ -10,7 +10,9 @@ of the user's (``custom_jvp``, ``custom_vjp``, ``stop_gradient``) says something
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -90,6 +92,62 @@ class Evaluated:
         return f"{word}: {left} digits are left of the {worst.name}, the fewest"
 
 
+class _Exact:
+    """What balls run of one traced problem: made when it is first asked for, and then for all points and parameters."""
+
+    def __init__(self, closed_jaxpr: Any):
+        self.closed_jaxpr = closed_jaxpr
+
+    @classmethod
+    def of(cls, flat: FlatProblem) -> "_Exact":
+        """The one of `flat`."""
+        return flat.kept.setdefault("exact evaluation", cls(flat.closed_jaxpr))
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers that a run of the problem computes."""
+        return _numbers(inline(self.closed_jaxpr))
+
+    @cached_property
+    def places(self) -> tuple[str, ...]:
+        """Where derivative rules of the user's stand."""
+        return customized(self.closed_jaxpr)
+
+    def by_operations(self, flat: FlatProblem, x: np.ndarray, weights: np.ndarray) -> list[Any]:
+        """f, c and the gradient of ``w_0 f + wᵀc`` at x, enclosed."""
+        return self._operations(x, weights, *flat.param_leaves)
+
+    def by_rules(self, flat: FlatProblem, x: np.ndarray, weights: np.ndarray) -> list[Any]:
+        """The same, the gradient by the user's derivative rules."""
+        return self._rules(x, weights, *flat.param_leaves)
+
+    @cached_property
+    def _operations(self) -> BallProgram:
+        return self._traced(primal(self.closed_jaxpr))
+
+    @cached_property
+    def _rules(self) -> BallProgram:
+        return self._traced(ruled(self.closed_jaxpr))
+
+    def _traced(self, run: Callable[..., Any]) -> BallProgram:
+        def everything(x: Any, weights: Any, *params: Any) -> tuple[Any, Any, Any]:
+            (value, rows), pullback = jax.vjp(lambda x: tuple(run(x, *params)), x)
+            return value, rows, pullback((weights[0], weights[1:]))[0]
+
+        x, *params = self.closed_jaxpr.in_avals
+        weights = jax.ShapeDtypeStruct((1 + self.closed_jaxpr.out_avals[1].size,), x.dtype)
+        with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            try:
+                traced = jax.make_jaxpr(everything)(x, weights, *params)
+            except ValueError as error:
+                # A loop that only its author's rule could differentiate.
+                named = irreversible(self.closed_jaxpr)
+                if named is None:
+                    raise
+                raise named from error
+            return BallProgram(traced, precision=PRECISION)
+
+
 def evaluated(evidence: Evidence, scales: Scales) -> Evaluated:
     """`evaluation_check` of the point that a certificate is about."""
     point, flat = evidence.point, evidence.flat
@@ -97,7 +155,7 @@ def evaluated(evidence: Evidence, scales: Scales) -> Evaluated:
         return Evaluated((), "the functions have no value there")
     if flat.closed_jaxpr is None:
         return Evaluated((), "a stored result has no functions")
-    size = _numbers(inline(flat.closed_jaxpr))
+    size = _Exact.of(flat).size
     if size > NUMBERS_UP_TO:
         return Evaluated((), f"the functions compute {size} numbers, more than {NUMBERS_UP_TO}")
     # Typical sizes are powers of two: back in the problem's units the numbers are those that were computed.
@@ -122,7 +180,7 @@ def evaluation_check(
     """
     weights = np.concatenate(([1.0], y))
     try:
-        exact_value, exact_rows, exact_slope = _in_balls(flat, primal(flat.closed_jaxpr), x, weights)
+        exact_value, exact_rows, exact_slope = _Exact.of(flat).by_operations(flat, x, weights)
         finding = _disagreement(flat, x, weights, exact_slope, scales)
     except (Undecided, TraceError) as unknown:
         return Evaluated((), str(unknown))
@@ -136,35 +194,17 @@ def evaluation_check(
     return Evaluated(tuple(found), finding=finding)
 
 
-def _in_balls(flat: FlatProblem, run: Any, x: np.ndarray, weights: np.ndarray) -> list[Any]:
-    """f, c and the gradient of ``w_0 f + wᵀc`` at x, enclosed; `run` is the program as a function."""
-
-    def everything(x: Any, weights: Any) -> tuple[Any, Any, Any]:
-        (value, rows), pullback = jax.vjp(lambda x: tuple(run(x, *flat.param_leaves)), x)
-        return value, rows, pullback((weights[0], weights[1:]))[0]
-
-    with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        try:
-            traced = jax.make_jaxpr(everything)(x, weights)
-        except ValueError as error:
-            # A loop that only its author's rule could differentiate.
-            named = irreversible(flat.closed_jaxpr)
-            if named is None:
-                raise
-            raise named from error
-        return BallProgram(traced, precision=PRECISION)(x, weights)
-
-
 def disagreement(flat: FlatProblem, x: np.ndarray, y: np.ndarray, scales: Scales) -> str:
     """Where a derivative rule of the user's disagrees with its function at x (n,), in words; empty if none does.
 
     Compared is ∇f + Jᵀy, y (m,), by the rules and by the operations of the program; unknown counts as agreement.
     """
-    if not customized(flat.closed_jaxpr):
+    exact = _Exact.of(flat)
+    if not exact.places:
         return ""
     weights = np.concatenate(([1.0], y))
     try:
-        slope = _in_balls(flat, primal(flat.closed_jaxpr), x, weights)[2]
+        slope = exact.by_operations(flat, x, weights)[2]
         return _disagreement(flat, x, weights, slope, scales)
     except (Undecided, TraceError):
         return ""
@@ -175,10 +215,10 @@ def _disagreement(flat: FlatProblem, x: np.ndarray, weights: np.ndarray, slope: 
 
     Both are evaluated in balls: a difference is no rounding, unless a rule's own constants are rounded to float64.
     """
-    places = customized(flat.closed_jaxpr)
+    places = _Exact.of(flat).places
     if not places:
         return ""
-    by_rule = _in_balls(flat, ruled(flat.closed_jaxpr), x, weights)[2]
+    by_rule = _Exact.of(flat).by_rules(flat, x, weights)[2]
     size = np.maximum(np.abs(lowers(slope)), scales.f / scales.x)
     apart = lowers(np.abs(np.asarray(by_rule - slope, dtype=object))) / size
     worst = int(np.argmax(apart))

@@ -29,8 +29,36 @@ AGREEMENT = 0.5
 """Relative difference allowed between secant and second derivative, and relative loss of the least eigenvalue."""
 BENT = 2.0**-10
 """What the next derivatives may change over δ, relative to what the derivatives promise: 2^-27 of the second."""
+CURVED = 2.0**-4
+"""The same where a look half as far away shows that it is they, growing as the square of the way, and no rounding."""
 ROUNDING = 64.0 * EPS
 """Assumed rounding of ∇L relative to the terms that it sums; what is worse than that, the test finds itself."""
+
+
+class Beside(NamedTuple):
+    """What ∇L and c at u + d are beyond what derivatives at u promise: rounding, and what higher derivatives bring."""
+
+    d: np.ndarray
+    """(n,)"""
+    slope: np.ndarray
+    """(n,) ``∇L(u + d) − ∇L(u) − H d``"""
+    rows: np.ndarray
+    """(m,) ``c(u + d) − c(u) − J d``"""
+    promised: tuple[float, float]
+    """largest entry of H d and of J d"""
+
+    @property
+    def unsteady(self) -> float:
+        """The largest entry beyond `BENT` of what is promised."""
+        return _beyond(BENT, (self.slope, self.rows), self.promised)
+
+    def unsteady_beside(self, half: "Beside") -> float:
+        """The same of r(d) − 4 r(d/2), which lacks what grows as the square of the way, if r(d) is within `CURVED`."""
+        rest = self.slope - 4.0 * half.slope, self.rows - 4.0 * half.rows
+        # NumPy's maximum, for Python's forgets a NaN.
+        return float(
+            np.maximum(_beyond(CURVED, (self.slope, self.rows), self.promised), _beyond(BENT, rest, self.promised))
+        )
 
 
 class Neighbourhood(NamedTuple):
@@ -43,8 +71,8 @@ class Neighbourhood(NamedTuple):
     """what a Newton step promises to lower L by, dimensionless"""
     step: float
     """length of that step, dimensionless"""
-    unsteady: float = 0.0
-    """see `unsteady`"""
+    beside: Beside | None = None
+    """the derivatives at the end of the way that was looked at"""
     allowed: float = AGREEMENT
     """bound of `change`"""
 
@@ -59,15 +87,15 @@ def keeps_curvature(scaled: Scaled, point: Point, z: np.ndarray, spectrum: Curva
     newton = -basis @ (slope / spectrum.values)
     step = float(np.sqrt(newton @ newton))
     decrease = 0.5 * float(slope @ (slope / spectrum.values))
-    worst = moved = np.inf
+    worst, beside = np.inf, None
     for delta in LENGTHS:
         if delta < LENGTHS[0] and _noise(point) > AGREEMENT / 4 * spectrum.least * max(delta, step):
             break
-        change, moved = _change(scaled, point, basis, spectrum, newton, delta)
+        change, beside = _change(scaled, point, basis, spectrum, newton, delta)
         worst = min(worst, change)
         if change <= AGREEMENT or 2 * step > delta:
             break
-    return Neighbourhood(worst <= AGREEMENT, float(worst), decrease, step, moved)
+    return Neighbourhood(worst <= AGREEMENT, float(worst), decrease, step, beside)
 
 
 def keeps_slope(scaled: Scaled, point: Point, multipliers: np.ndarray, strong: np.ndarray) -> Neighbourhood:
@@ -87,29 +115,28 @@ def keeps_slope(scaled: Scaled, point: Point, multipliers: np.ndarray, strong: n
     x = scaled.at(point.u + LENGTHS[0] * direction / np.sqrt(direction @ direction))
     d = x / scaled.scales.x - point.u
     slope, _, rows = scaled.bend(x, point.y)
-    model = point.hessian @ d
-    change = slope - point.slope - model
-    reference = np.min((np.abs(multipliers) * length)[inequality]) + np.abs(model).max()
-    relative = float(np.abs(change).max() / reference)
-    return Neighbourhood(relative <= AGREEMENT, relative, 0.0, 0.0, unsteady(point, d, slope, rows))
+    beside = missed(point, d, slope, rows)
+    reference = np.min((np.abs(multipliers) * length)[inequality]) + beside.promised[0]
+    relative = float(np.abs(beside.slope).max() / reference)
+    return Neighbourhood(relative <= AGREEMENT, relative, 0.0, 0.0, beside)
 
 
-def unsteady(point: Point, d: np.ndarray, slope: np.ndarray, rows: np.ndarray) -> float:
-    """Largest entry of ``∇L(u + d) − ∇L(u) − H d`` or ``c(u + d) − c(u) − J d``, beyond `BENT` of H d or of J d.
+def missed(point: Point, d: np.ndarray, slope: np.ndarray, rows: np.ndarray) -> Beside:
+    """`Beside` from the slope (n,) and the rows (m,) at u + d."""
+    model, linear = point.hessian @ d, point.jacobian @ d
+    promised = float(np.abs(model).max()), float(np.abs(linear).max(initial=0.0))
+    return Beside(d, slope - point.slope - model, rows - point.rows - linear, promised)
 
-    That is rounding, and what the higher derivatives bring. `slope` (n,) and `rows` (m,) are those at u + d.
-    """
-    worst = [0.0]
-    for change, model in ((slope - point.slope, point.hessian @ d), (rows - point.rows, point.jacobian @ d)):
-        if change.size:
-            worst.append(np.abs(change - model).max() - BENT * np.abs(model).max())
-    # NumPy's maximum, for Python's forgets a NaN.
-    return float(np.max(worst))
+
+def _beyond(share: float, missing: tuple[np.ndarray, np.ndarray], promised: tuple[float, float]) -> float:
+    """Largest entry of what is missing beyond a share of what is promised; NaN if one of them is."""
+    parts = zip(missing, promised, strict=True)
+    return float(np.max([0.0, *(np.abs(part).max() - share * size for part, size in parts if part.size)]))
 
 
 def _change(
     scaled: Scaled, point: Point, basis: np.ndarray, spectrum: Curvature, newton: np.ndarray, delta: float
-) -> tuple[float, float]:
+) -> tuple[float, Beside | None]:
     softest = spectrum.vectors[:, 0]
     sign = 1.0 if softest @ newton >= 0 else -1.0
     for way in (sign, -sign):
@@ -121,12 +148,12 @@ def _change(
         if abs(d - wanted).max() <= delta / 2:
             break
     if not model > 0:
-        return np.inf, np.inf
+        return np.inf, None
     slope, hessian, rows = scaled.bend(x, point.y)
     secant = float(d @ (slope - point.slope))
     least = eigenvalues(basis.T @ hessian @ basis)[0]
     change = max(abs(secant - model) / model, 1.0 - float(least) / spectrum.least)
-    return (change if math.isfinite(change) else np.inf), unsteady(point, d, slope, rows)
+    return (change if math.isfinite(change) else np.inf), missed(point, d, slope, rows)
 
 
 def _noise(point: Point) -> float:

@@ -1,6 +1,6 @@
 """A problem as every solver, backend and certificate sees it: one flat x, one flat vector of rows."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -53,6 +53,8 @@ class FlatProblem:
     """traced program: flat x (n,) and the leaves of params -> f (), c (m,)"""
     regularization: Laid | None = None
     """terms that are part of f"""
+    kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """what is made of `closed_jaxpr` once, when it is first asked for; shared with the same program's other params"""
 
     @property
     def n(self) -> int:
@@ -72,7 +74,7 @@ class FlatProblem:
 
     def __getstate__(self) -> dict[str, Any]:
         # A traced program cannot be pickled; a stored result is read, not solved again.
-        return {**vars(self), "closed_jaxpr": None, "regularization": None}
+        return {**vars(self), "closed_jaxpr": None, "regularization": None, "kept": {}}
 
     def __deepcopy__(self, memo: Any) -> "FlatProblem":
         return self
