@@ -18,6 +18,8 @@ from karush.jaxprs.walk import Rule, Step, bind
 Values = Sequence[Any]
 MOST_PRODUCTS = 1 << 22
 """products of a contraction that are formed at once; above, one slice of the summed axis after the other"""
+LONGEST_TURNS = 64
+"""numbers that are folded one after the other; of more, pairs first"""
 
 
 def both(function: Callable[[Any], Any], a: Any) -> Any:
@@ -42,7 +44,11 @@ def gather(step: Step, a: Twofold, indices: Any) -> Values:
 
 
 def tree(combine: Callable[[Any, Any], Any], a: Any, axes: Sequence[int], neutral: Callable[[Any], Any]) -> Any:
-    """Fold along axes, pairs first; `neutral` makes the numbers of a shape that stand for an empty fold."""
+    """Fold along axes, pairs first; `neutral` makes the numbers of a shape that stand for an empty fold.
+
+    The last ones are folded by a loop. XLA writes what a number is made of once more for every slice of it, and slices
+    of slices double that: without the loop, which it does not look through, a softmax of a softmax compiles for minutes.
+    """
     shape = jnp.shape(jax.tree_util.tree_leaves(a)[0])
     kept = [axis for axis in range(len(shape)) if axis not in tuple(axes)]
     outer = [shape[axis] for axis in kept]
@@ -50,7 +56,7 @@ def tree(combine: Callable[[Any, Any], Any], a: Any, axes: Sequence[int], neutra
     rows = both(lambda x: jnp.transpose(x, (*kept, *axes)).reshape((*outer, count)), a)
     if count == 0:
         return neutral(outer)
-    while count > 1:
+    while count > LONGEST_TURNS:
         half = count // 2
         paired = combine(
             both(lambda x, half=half: x[..., :half], rows), both(lambda x, half=half: x[..., half : 2 * half], rows)
@@ -59,7 +65,11 @@ def tree(combine: Callable[[Any, Any], Any], a: Any, axes: Sequence[int], neutra
             rest = both(lambda x, half=half: x[..., 2 * half :], rows)
             paired = jax.tree_util.tree_map(lambda x, y: jnp.concatenate((x, y), axis=-1), paired, rest)
         rows, count = paired, half + count % 2
-    return both(lambda x: x[..., 0], rows)
+    first = both(lambda x: x[..., 0], rows)
+    if count == 1:
+        return first
+    others = both(lambda x: jnp.moveaxis(x[..., 1:], -1, 0), rows)
+    return lax.scan(lambda total, item: (combine(total, item), None), first, others)[0]
 
 
 def filled(a: Twofold, number: float) -> Callable[[Any], Twofold]:
