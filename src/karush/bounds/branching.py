@@ -48,12 +48,12 @@ def search(
     ratio: float,
     budget: int,
     more: Sequence[Bound] = (),
-    until: float = np.inf,
+    until: tuple[float, float] = (np.inf, np.inf),
 ) -> Found:
     """Halve the boxes with the largest bounds until ``upper <= ratio lower`` or budget or time are spent.
 
-    `more` are other bounds, in the order in which they are asked for, the worst boxes first; `until` is a time of
-    `time.monotonic`, and the whole box gets every bound whatever the time.
+    `more` are other bounds, in the order in which they are asked for, the worst boxes first. `until` are times of
+    `time.monotonic`, of the search and of the bounds of the whole box, which are asked for whatever the time.
     """
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         budget = 1
@@ -69,10 +69,10 @@ def search(
             best, point, direction = climbed(run, low, high, norm)
         for place, bound in enumerate(more):
             for k in np.argsort(-fresh, kind="stable"):
-                late = count > 0 and time.monotonic() > until
+                late = count > 0 and time.monotonic() > until[0]
                 if left[place] < 1 or fresh[k] <= ratio * best or late:
                     break
-                fresh[k] = min(fresh[k], bound.tighter(boxes[0][k], boxes[1][k], float(fresh[k]), until))
+                fresh[k] = min(fresh[k], bound.tighter(boxes[0][k], boxes[1][k], float(fresh[k]), until[count == 0]))
                 left[place] -= 1
         count += boxes[0].shape[0]
         points = np.concatenate([0.5 * boxes[0] + 0.5 * boxes[1], *boxes])
@@ -87,7 +87,7 @@ def search(
         dropped = max(dropped, float(np.max(bounds[done], initial=0.0)))
         kept, bounds, axes = (kept[0][~done], kept[1][~done]), bounds[~done], axes[~done]
         room = min(BATCH // 2, (budget - count) // 2)
-        if bounds.size == 0 or room < 1 or time.monotonic() > until:
+        if bounds.size == 0 or room < 1 or time.monotonic() > until[0]:
             break
         chosen = np.argsort(-bounds, kind="stable")[:room]
         rest = np.setdiff1d(np.arange(bounds.size), chosen)

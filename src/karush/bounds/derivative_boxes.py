@@ -19,10 +19,11 @@ from karush.arithmetic.interval import dense_ok, enter
 from karush.arithmetic.interval_arrays import total
 from karush.arithmetic.interval_numbers import EPS, Interval
 from karush.bounds import norms
+from karush.bounds.activation_lines import larger
 from karush.bounds.enclose import BATCH
 from karush.bounds.layers import Network
 from karush.bounds.shifts import FoldedJets
-from karush.bounds.zonotopes import larger, slopes_on
+from karush.bounds.zonotopes import slopes_on
 from karush.jaxprs.function import FlatFunction
 
 MOST_CORNERS = 1024
@@ -59,33 +60,19 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
     curved = not second and n <= MOST_SECOND
     listed = curved and 2**n * flat.k <= MOST_CORNERS
     moves = moving[:, None] & moving[None, :] if second else moving
-
-    # Of a network of one output the layers give the Hessian, at less cost.
-    by_layers = network is not None and not second and flat.k == 1
-    jets = FoldedJets(flat.closed_jaxpr, second=second or (curved and not by_layers))
+    read = orders(flat, second=second, curved=curved, network=network)
 
     def one(low: Any, high: Any) -> Any:
         box = enter(low, high)
-        value, first, *rest = jets(box)
-        matrix = turned(rest[0]) if second else Interval(first.lo.T, first.hi.T)
-        matrix = known(value, matrix)
+        found = read(box, jnp.clip(0.5 * low + 0.5 * high, low, high))
+        matrix = found.matrix
         form = (jnp.zeros((0, n)), jnp.zeros((0, n)), jnp.zeros((0, n, n)))
-        weight, layers = high - low, None
-        if network is not None and not second:
-            layers = slopes_on(network, box.lo, box.hi)
-            matrix = meet(matrix, layers.jacobian)
-        if curved:
-            middle = jnp.clip(0.5 * low + 0.5 * high, low, high)
-            at = jets(enter(middle, middle))
-            slope = known(at[0], Interval(at[1].lo.T, at[1].hi.T))
-            if layers is not None and layers.hessian is not None:
-                hessian = Interval(layers.hessian.lo[None], layers.hessian.hi[None])
-            else:
-                hessian = known(value, Interval(*[jnp.moveaxis(end, -1, 0) for end in (rest[0].lo, rest[0].hi)]))
-            step = functions.sub(box, Interval(middle, middle))
-            matrix = meet(matrix, mean_value(slope, hessian, step))
+        weight = high - low
+        if found.hessian is not None and found.there is not None:
+            step = functions.sub(box, Interval(found.middle, found.middle))
+            matrix = meet(matrix, mean_value(found.there, found.hessian, step))
             if listed:
-                near_lo, near_hi, linear = affine(slope, hessian, step)
+                near_lo, near_hi, linear = affine(found.there, found.hessian, step)
                 still = ~jnp.asarray(moves)
                 form = (
                     jnp.where(still, 0.0, near_lo),
@@ -93,7 +80,7 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
                     jnp.where(still[:, None], 0.0, linear),
                 )
             # The coordinate along which the derivative varies most.
-            varies = functions.magnitude(hessian).hi.max(axis=(0, 1)) * (high - low)
+            varies = functions.magnitude(found.hessian).hi.max(axis=(0, 1)) * (high - low)
             weight = jnp.where(jnp.all(jnp.isfinite(varies)) & jnp.any(varies > 0.0), varies, weight)
         lo, hi = (jnp.where(jnp.asarray(moves), end, 0.0) for end in (matrix.lo, matrix.hi))
         if second:
@@ -101,6 +88,54 @@ def derivative(flat: FlatFunction, moving: np.ndarray, *, second: bool, network:
         return lo, hi, jnp.argmax(weight), *form
 
     return batched(jax.jit(jax.vmap(one)))
+
+
+class Orders(NamedTuple):
+    """Derivatives on one box, inside a trace."""
+
+    matrix: Interval
+    """(k, n) Jacobian, or (n, n) Hessian, on the box"""
+    middle: Any
+    """(n,) a point of the box"""
+    there: Interval | None = None
+    """(k, n) Jacobian at the middle"""
+    hessian: Interval | None = None
+    """(k, n, n) on the box"""
+
+
+def orders(flat: FlatFunction, *, second: bool, curved: bool, network: Network | None) -> Callable[..., Orders]:
+    """What to read on a box and at its middle: from the layers of a network where they say all, else step by step."""
+    one_output = network is not None and not second and flat.k == 1
+    # Of a network of one output the layers give the Hessian, at less cost.
+    jets = FoldedJets(flat.closed_jaxpr, second=second or (curved and not one_output))
+
+    def by_layers(box: Interval, middle: Any) -> Orders:
+        assert network is not None
+        found = slopes_on(network, box.lo, box.hi)
+        if not curved or found.hessian is None:
+            return Orders(found.jacobian, found.middle)
+        hessian = Interval(found.hessian.lo[None], found.hessian.hi[None])
+        return Orders(found.jacobian, found.middle, found.there, hessian)
+
+    def by_steps(box: Interval, middle: Any) -> Orders:
+        value, first, *rest = jets(box)
+        if second:
+            return Orders(known(value, turned(rest[0])), middle)
+        matrix, layers = known(value, across(first)), None
+        if network is not None:
+            layers = slopes_on(network, box.lo, box.hi)
+            matrix = meet(matrix, layers.jacobian)
+        if not curved:
+            return Orders(matrix, middle)
+        at = jets(enter(middle, middle))
+        if layers is not None and layers.hessian is not None:
+            hessian = Interval(layers.hessian.lo[None], layers.hessian.hi[None])
+        else:
+            hessian = known(value, Interval(*[jnp.moveaxis(end, -1, 0) for end in (rest[0].lo, rest[0].hi)]))
+        return Orders(matrix, middle, known(at[0], across(at[1])), hessian)
+
+    # Layers see the same steps, so both need not be compiled; but a softmax or log-sum-exp is more than its steps.
+    return by_layers if one_output and not jets.folds else by_steps
 
 
 def batched(program: Callable[..., Any]) -> Run:
@@ -116,6 +151,11 @@ def batched(program: Callable[..., Any]) -> Run:
         return Derivatives(*[np.concatenate(column) for column in zip(*parts, strict=True)])
 
     return run
+
+
+def across(a: Interval) -> Interval:
+    """Derivatives (n, k) as a Jacobian (k, n)."""
+    return Interval(a.lo.T, a.hi.T)
 
 
 def turned(a: Interval) -> Interval:

@@ -20,11 +20,11 @@ import numpy as np
 
 from karush.arithmetic.interval_numbers import Interval, dense_ok
 from karush.arithmetic.interval_slopes import SLOPES
+from karush.bounds.activation_lines import centred, chord, dense, gathered, line, spread_out, valued
 from karush.bounds.branching import Bound
 from karush.bounds.derivative_boxes import MOST_CORNERS, Derivatives, norm_bound
 from karush.bounds.layers import RELU, Matrix, Network
 from karush.bounds.norms import EPS, upward
-from karush.bounds.zonotopes import centred, chord, dense, gathered, line, spread_out, valued
 
 WORTH = 0.9
 """factor by which a sloped line has to lie closer to φ' than a constant"""
@@ -233,7 +233,7 @@ def lines_of(name: str, low: Any, high: Any) -> Lines:
         steps = Interval(jnp.where(low >= 0.0, 1.0, 0.0), jnp.where(high <= 0.0, 0.0, 1.0))
         return Lines((s, *centred(rest)), (jnp.zeros_like(s), *centred(steps)), (steps.lo, steps.hi))
     first, second = SLOPES[name]
-    wide = gathered(z)
+    wide = gathered(z, z)
     values = valued(name, wide)
     slopes, bends = (dense(rule(wide, values), wide.lo.shape) for rule in (first, second))
     near, value, slope, bent = (spread_out(each) for each in (wide, values, slopes, bends))

@@ -30,6 +30,8 @@ HALVING_WORK = 2e9
 """cubes of variables, summed over boxes, that halving may cost with more inputs"""
 BUDGET = 4096
 """boxes evaluated at most, unless the caller says otherwise"""
+GRACE = 0.25
+"""of the time limit, that the bounds of the whole box may take longer: without them compilation was for nothing"""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def lipschitz(
         Boxes evaluated at most.
     time_limit
         Seconds after which no more boxes are looked at; what was found by then is valid, with less between the bounds
-        where there is more time. Compilation counts, and is not cut short.
+        where there is more time. Compilation counts, and is not cut short; the bounds of the whole box may take a
+        quarter longer.
 
     Raises
     ------
@@ -136,7 +139,7 @@ def lipschitz(
     Computes in float64 by a local switch. At kinks Clarke's derivative is enclosed; a jump makes the bound infinite.
     """
     _require_options(norm, of, ratio, budget)
-    until = deadline(time_limit)
+    until = deadline(time_limit), deadline(None if time_limit is None else time_limit * (1.0 + GRACE))
     flat, low, high = traced_on(function, box)
     if of == "gradient" and not flat.is_scalar:
         raise TraceError(f"the gradient of a function of {flat.k} outputs is asked for; return one number of shape ()")

@@ -20,10 +20,11 @@ from karush.arithmetic import interval_functions as functions
 from karush.arithmetic.interval_numbers import Interval, dense_ok
 from karush.arithmetic.interval_slopes import SLOPES
 from karush.bounds import norms
+from karush.bounds.activation_lines import valued
 from karush.bounds.branching import Bound
 from karush.bounds.layers import Matrix, Network
 from karush.bounds.scaled_norm import times
-from karush.bounds.zonotopes import product, valued
+from karush.bounds.zonotopes import product
 
 NEGLIGIBLE = 2.0**-900
 """coefficients of earlier activations that are 0 but for the margin of flushed numbers"""

@@ -247,6 +247,8 @@ class FoldedJets(JetProgram):
     def __init__(self, closed_jaxpr: Any, *, second: bool = False):
         super().__init__(closed_jaxpr, second=second)
         self.program = folded(self.program)
+        self.folds = any(step.primitive in OWN for step in self.program.steps)
+        """whether there are such steps"""
 
 
 __all__ = ["FoldedJets", "folded"]
