@@ -5,15 +5,18 @@ cells whose name contains TEXT, ``--without NAMES`` leaves peers out, ``--resume
 
 48 cells: four networks, tanh and relu, boxes of three radii around 0, 2-norm and max norm of the input. Weights and
 biases are seeded normal numbers over the root of the fan-in. Peers that are not installed are named as absent. The
-2-norm bounds of peers count for the max norm too, times the root of the number of inputs, which is free.
+2-norm bounds of peers count for the max norm too, times the root of the number of inputs, which is free. A peer that
+exceeds its time on a network gives no bound, and is not asked for others of that network and activation.
 """
 
 import argparse
+import functools
 import importlib.util
 import itertools
 import json
 import math
 import platform
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,8 +37,10 @@ NORMS = (2, math.inf)
 SEED = 0
 LIMIT = 30.0
 """seconds a cell may take"""
-SEARCH = 20.0
+SEARCH = 22.0
 """seconds after which karush divides no more boxes"""
+PEER_LIMIT = 120.0
+"""seconds that one bound of a peer may take; code in C is interrupted when it returns"""
 RATIO = 1.0001
 """upper / lower at which karush may stop; else it spends its default budget"""
 SAME = 1e-6
@@ -88,6 +93,23 @@ def measured(cell: Cell) -> dict[str, Any]:
     return {"lower": found.lower, "upper": found.upper, "seconds": seconds, "boxes": found.boxes, "label": found.label}
 
 
+def in_time(run: Callable[[], float]) -> float | None:
+    """What `run` returns, or None after `PEER_LIMIT`."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, PEER_LIMIT)
+    try:
+        return run()
+    except TimeoutError:
+        return None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def beside(cell: Cell, table: dict[Any, dict[str, Any]], without: tuple[str, ...]) -> dict[str, Any]:
     """Bounds of the peers on one cell: those of the 2-norm are computed once per box, or once per network."""
     W, b = weights(cell.sizes)
@@ -98,9 +120,13 @@ def beside(cell: Cell, table: dict[Any, dict[str, Any]], without: tuple[str, ...
         local = (cell.activation, cell.radius) if peer.local else ()
         key = (name, cell.sizes, *local, cell.norm if peer.both_norms else 2)
         if key not in table:
+            late = (name, cell.sizes, cell.activation)
             start = time.perf_counter()
-            value = peer.bound(W, b, cell.activation, cell.radius, key[-1])
-            table[key] = {"upper": value, "seconds": time.perf_counter() - start}
+            run = functools.partial(peer.bound, W, b, cell.activation, cell.radius, key[-1])
+            value = None if late in table else in_time(run)
+            if value is None:
+                table[late] = {}
+            table[key] = {"upper": math.nan if value is None else value, "seconds": time.perf_counter() - start}
         factor = 1.0 if peer.both_norms or cell.norm == 2 else math.sqrt(cell.sizes[0])
         out[name] = {"upper": table[key]["upper"] * factor, "seconds": table[key]["seconds"]}
     return out
@@ -145,7 +171,8 @@ def report(rows: list[dict[str, Any]]) -> str:
         "",
         f"{platform.machine()}, JAX {jax.__version__}, karush {karush.__version__}; times with tracing and "
         "compilation, on a shared machine.",
-        f"Not installed or left out: {', '.join(absent) or 'none'}.",
+        f"Not installed or left out: {', '.join(absent) or 'none'}. nan: no bound found, or none within "
+        f"{PEER_LIMIT:.0f} s.",
         "",
         "| measure | asked | measured |",
         "|---|---|---|",
