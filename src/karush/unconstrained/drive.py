@@ -79,7 +79,7 @@ def run(
         else:
             progress, ended = _watched(programs, parts, task, x0, limits, history)
         progress = jax.tree.map(np.asarray, progress)
-    return _answer(parts, progress, ended or STATUS[int(progress.status)], method.end, tol, history)
+    return _answer(parts, task, progress, ended or STATUS[int(progress.status)], method.end, history)
 
 
 def _watched(
@@ -122,15 +122,17 @@ def _record(progress: Progress, sign: float) -> dict[str, Any]:
 
 
 def _answer(
-    parts: Prepared, progress: Progress, status: Status, end: str, tol: float, history: list[dict[str, Any]]
+    parts: Prepared, task: Task, progress: Progress, status: Status, end: str, history: list[dict[str, Any]]
 ) -> BackendAnswer:
     flat = parts.flat
     x = flat.projected(np.array(progress.x))
-    gradient = np.where(np.isfinite(progress.gradient), progress.gradient, 0.0)
-    # −g balances the slope: at a bound it is the multiplier, and where slope and distance are small only together.
-    distance = np.where(gradient > 0, x - flat.lower, flat.upper - x)
-    steep = np.abs(gradient) * (parts.scales.x / parts.scales.f) > tol
-    z = np.where((distance == 0) | (steep & (distance < parts.scales.x)), -gradient, 0.0)
+    z = np.zeros(flat.n)
+    if np.any(np.isfinite(task.lower) | np.isfinite(task.upper)):
+        gradient = np.where(np.isfinite(progress.gradient), progress.gradient, 0.0)
+        # −g balances the slope: at a bound it is the multiplier, and where slope and distance are small only together.
+        distance = np.where(gradient > 0, x - flat.lower, flat.upper - x)
+        steep = np.abs(gradient) * task.weight > task.tol
+        z = np.where((distance == 0) | (steep & (distance < task.x_unit)), -gradient, 0.0)
     message = end if status is Status.STEP_FAILED else ""
     if status is Status.EVALUATION_FAILED:
         message = evaluation_failure(flat, parts.evaluator, x)

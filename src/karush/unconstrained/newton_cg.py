@@ -16,15 +16,15 @@ from jax import lax
 from karush.derivatives.products import has_loops, products
 from karush.solvers.prepared import Prepared
 from karush.unconstrained.faces import Box, bounded_step
-from karush.unconstrained.method import Algorithm, Method, Progress, Task, first_progress, objective
+from karush.unconstrained.method import Algorithm, Method, Progress, Task, first_progress, moved, objective
 from karush.unconstrained.steihaug import truncated_step
 from karush.unconstrained.trust_region import (
     SHRINK,
     Trial,
-    after,
     assess,
     first_radius,
     first_trial,
+    refused,
 )
 
 SHARP = 0.25
@@ -86,10 +86,11 @@ def _step(kind: "Kind", task: Task, state: State, params: tuple[Any, ...]) -> St
     before, trial = state.progress, state.trial
     value, gradient = jax.value_and_grad(f)(trial.x, *params)
     found = assess(task, before, trial, value, gradient, state.radius)
+    # Here, not in the branch that takes it: it reads the vectors together with the assessment.
+    progress = moved(task, before, trial.x, value, gradient, found.radius)
 
     def onward() -> State:
-        progress = after(task, before, trial, value, gradient, found)
-        along = products(jax.grad(lambda x: f(x, *params)), progress.x, loops)
+        along = products(jax.grad(lambda x: f(x, *params)), trial.x, loops)
 
         def product(v: Any) -> Any:
             return along(v) / task.f_unit if plain else along(v * task.x_unit) * (task.x_unit / task.f_unit)
@@ -101,10 +102,9 @@ def _step(kind: "Kind", task: Task, state: State, params: tuple[Any, ...]) -> St
 
     def back() -> State:
         """Refused: the same line, up to where the smaller region ends."""
-        progress = after(task, before, trial, value, gradient, found)
         whole = jnp.sqrt(jnp.vdot(state.step, state.step))
         share = jnp.minimum(SHRINK * state.share, found.radius / jnp.maximum(whole, jnp.finfo(whole.dtype).tiny))
-        return state._replace(progress=progress, share=share, radius=found.radius)
+        return state._replace(progress=refused(task, before, found), share=share, radius=found.radius)
 
     state = lax.cond(found.accepted, onward, back)
     return state._replace(trial=_trial(task, state))

@@ -76,11 +76,19 @@ def solve(
         # An attempt by the interior point leaves its own.
         parts.tried = tried
         if search.best.rank <= tried.rank:
-            return strategies.total(search)
+            return _valued(parts, strategies.total(search))
     helped = _take(search, method, x0, auto, lambda number: True)
     if auto:
         parts.tried = Tried(start, helped, search.best.rank)
-    return strategies.total(search)
+    return _valued(parts, strategies.total(search))
+
+
+def _valued(parts: Prepared, candidate: Candidate) -> Candidate:
+    """`candidate` with the value that its certificate has measured: to the last bit, for its unit is a power of two."""
+    point = candidate.certificate.evidence.point
+    if candidate.values is not None or point is None:
+        return candidate
+    return replace(candidate, values=(point.value * parts.scales.f, np.zeros(0)))
 
 
 def _take(search: Search, method: Method, x0: np.ndarray, auto: bool, wanted: Callable[[int], bool]) -> int | None:

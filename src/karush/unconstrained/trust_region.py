@@ -88,6 +88,11 @@ def assess(task: Task, before: Progress, trial: Trial, value: Any, gradient: Any
 
 def after(task: Task, before: Progress, trial: Trial, value: Any, gradient: Any, found: Assessment) -> Progress:
     """Progress once a trial is taken or refused."""
+    taken = moved(task, before, trial.x, value, gradient, found.radius)
+    return chosen(found.accepted, taken, refused(task, before, found))
+
+
+def refused(task: Task, before: Progress, found: Assessment) -> Progress:
+    """Progress once a trial is refused: at the same point, and stuck there where no trial leads further."""
     held = before._replace(evaluations=before.evaluations + 1)
-    held = chosen(found.exhausted, stuck(task, held), held)
-    return chosen(found.accepted, moved(task, before, trial.x, value, gradient, found.radius), held)
+    return chosen(found.exhausted, stuck(task, held), held)
