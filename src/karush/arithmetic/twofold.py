@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from karush.arithmetic import twofold_rules, twofold_special, twofold_wide_rules
+from karush.arithmetic import far_rules, twofold_rules, twofold_special, twofold_wide_rules
 from karush.arithmetic.twofold_numbers import Twofold
 from karush.jaxprs.walk import Program, Step, inline, interpret
 
@@ -31,9 +31,9 @@ class TwofoldProgram:
     Custom derivative rules in the program play no part. Call it with JAX's standard promotion.
     """
 
-    def __init__(self, closed_jaxpr: Any, *, wide: bool = False):
+    def __init__(self, closed_jaxpr: Any, system: Any = twofold_rules):
         self.program: Program = inline(closed_jaxpr)
-        self.system = twofold_wide_rules if wide else twofold_rules
+        self.system = system
 
     def __call__(self, *arguments: Any) -> list[Any]:
         """Values of the outputs: twofold where they are floats.
@@ -61,11 +61,11 @@ def plain_steps(program: Program) -> Iterator[Step]:
             yield from plain_steps(body)
 
 
-def evaluate(function: Callable[..., Any], arguments: tuple[Any, ...], *, wide: bool = False) -> Any:
-    """`function` of these arguments, computed twofold and rounded."""
+def evaluate(function: Callable[..., Any], arguments: tuple[Any, ...], system: Any = twofold_rules) -> Any:
+    """`function` of these arguments, computed in a number system and rounded."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         closed_jaxpr, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        program = TwofoldProgram(closed_jaxpr, wide=wide)
+        program = TwofoldProgram(closed_jaxpr, system)
         leaves = [program.system.rounded(value) for value in program(*jax.tree_util.tree_leaves(arguments))]
     return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(shape), leaves)
 
@@ -93,15 +93,28 @@ def compensated(function: Callable[..., Any], *, wide: bool = False) -> Callable
     TraceError
         on the first call: for a primitive without a rule, with the user's line, or for half precision.
     """
+    return computed(function, twofold_wide_rules if wide else twofold_rules)
+
+
+def far_reaching(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function in floats of its own dtype that have an exponent of their own: no step leaves the range.
+
+    It can be traced, mapped and differentiated as any JAX function; its derivatives are computed likewise.
+    """
+    return computed(function, far_rules)
+
+
+def computed(function: Callable[..., Any], system: Any) -> Callable[..., Any]:
+    """The same function, it and its derivatives computed in a number system: a module of rules."""
 
     @jax.custom_jvp
     def run(arguments: tuple[Any, ...]) -> Any:
-        return evaluate(function, arguments, wide=wide)
+        return evaluate(function, arguments, system)
 
     @run.defjvp
     def derivative(primals: Any, tangents: Any) -> Any:
         (arguments,), (moves,) = primals, tangents
-        return run(arguments), moved_by(function, arguments, moves, wide)
+        return run(arguments), moved_by(function, arguments, moves, system)
 
     inner = jax.jit(run)
 
@@ -111,8 +124,8 @@ def compensated(function: Callable[..., Any], *, wide: bool = False) -> Callable
     return outer
 
 
-def moved_by(function: Callable[..., Any], arguments: tuple[Any, ...], moves: tuple[Any, ...], wide: bool) -> Any:
-    """``F'(x) moves``: a compensated Jacobian, and its product with the move, which JAX can transpose."""
+def moved_by(function: Callable[..., Any], arguments: tuple[Any, ...], moves: tuple[Any, ...], system: Any) -> Any:
+    """``F'(x) moves``: a Jacobian in the number system, and its product with the move, which JAX can transpose."""
     leaves, treedef = jax.tree_util.tree_flatten(arguments)
     steps = jax.tree_util.tree_leaves(moves)
     chosen = [k for k, leaf in enumerate(leaves) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
@@ -134,7 +147,7 @@ def moved_by(function: Callable[..., Any], arguments: tuple[Any, ...], moves: tu
         changes = jax.jvp(lambda at: of_reals(at, leaves), (floats,), (ahead,))[1]
     else:
         differentiate = jax.jacfwd if size_in <= size_out else jax.jacrev
-        matrix = compensated(differentiate(of_reals), wide=wide)(floats, leaves)
+        matrix = computed(differentiate(of_reals), system)(floats, leaves)
         changes = [
             sum((jnp.tensordot(block, step, jnp.ndim(step)) for block, step in zip(row, ahead, strict=True)))
             for row in matrix
@@ -145,4 +158,4 @@ def moved_by(function: Callable[..., Any], arguments: tuple[Any, ...], moves: tu
     return jax.tree_util.tree_unflatten(out_tree, full)
 
 
-__all__ = ["Twofold", "TwofoldProgram", "compensated", "evaluate"]
+__all__ = ["Twofold", "TwofoldProgram", "compensated", "evaluate", "far_reaching"]

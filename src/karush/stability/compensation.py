@@ -29,13 +29,13 @@ def compensated_programs(
                 closed = jax.make_jaxpr(function)(*avals)
             except TraceError:
                 continue
-            if _size(closed.jaxpr) <= LARGEST:
+            if equations(closed.jaxpr) <= LARGEST:
                 yield index, function
 
 
-def _size(jaxpr: Any) -> int:
+def equations(jaxpr: Any) -> int:
     """Equations, those of called programs included."""
-    return sum(1 + sum(map(_size, jaxprs_in_params(equation.params))) for equation in jaxpr.eqns)
+    return sum(1 + sum(map(equations, jaxprs_in_params(equation.params))) for equation in jaxpr.eqns)
 
 
-__all__ = ["COMPENSATED", "compensated_programs"]
+__all__ = ["COMPENSATED", "LARGEST", "compensated_programs", "equations"]

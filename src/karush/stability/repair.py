@@ -75,7 +75,10 @@ class Sample:
 
     def errors(self, run: Callable[..., Any]) -> np.ndarray:
         """Bits of error of a JAX function under jit, in one row."""
-        computed = jax.jit(jax.vmap(lambda *given: tuple(run(*given))))(*self.columns)
+        return self.apart(jax.jit(jax.vmap(lambda *given: tuple(run(*given))))(*self.columns))
+
+    def apart(self, computed: Sequence[Any]) -> np.ndarray:
+        """Bits of error of outputs at the points, in one row."""
         rows = [
             bits_of_error(np.asarray(c)[ok], e[ok])
             for c, e, ok in zip(computed, self.exact, self.valid, strict=True)

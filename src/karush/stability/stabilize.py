@@ -135,8 +135,7 @@ class Stabilized:
             program = Traced(closed, lows, highs, dtype)
             found = repair(program)
             run = jaxpr_as_fun(closed) if found.run is None else found.run
-            # Compensated programs have compensated derivatives already.
-            ruled = None if found.compensated else accurate_slope(program, found.run)
+            ruled = accurate_slope(program, found.run, plain=not found.compensated)
         changes, source = _changes(found, names), _source(found, names, self.__name__)
         if ruled is not None:
             run = ruled
