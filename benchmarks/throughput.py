@@ -3,7 +3,8 @@
     python -m benchmarks.throughput
 
 karush's intervals are compiled with vmap and run beside crival (NumPy arrays of correctly rounded intervals), beside
-codac (one box at a time) where it is installed, and beside the evaluation of the same function at as many points.
+codac (one box at a time) where it is installed, and beside the evaluation of the same function at as many points. The
+same with float32 ends, whose steps are computed in float64 and rounded outward, is a row of its own.
 Each is timed in turns with the others, in one process; the fastest of the turns counts.
 """
 
@@ -18,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from karush.arithmetic import interval_single
 from karush.arithmetic.interval import IntervalProgram, enter
 from karush.core.precision import float64
 
@@ -73,18 +75,24 @@ def contestants(lower: np.ndarray, upper: np.ndarray) -> dict[str, tuple[Callabl
     def of_array(x: Any) -> Any:
         return function([x[k] for k in range(10)], names)
 
-    program = IntervalProgram(jax.make_jaxpr(of_array)(lower[0]))
+    closed = jax.make_jaxpr(of_array)(lower[0])
 
-    def one(lo: Any, hi: Any) -> tuple[Any, Any]:
-        (out,) = program(enter(lo, hi))
-        return out.lo, out.hi
+    def on_boxes(program: IntervalProgram, entered: Callable[..., Any]) -> Callable[..., Any]:
+        def one(lo: Any, hi: Any) -> tuple[Any, Any]:
+            (out,) = program(entered(lo, hi))
+            return out.lo, out.hi
 
-    # Compiled for the layout of one variable after the other, as crival's arrays are.
-    boxes = jax.jit(jax.vmap(one, in_axes=1))
+        # Compiled for the layout of one variable after the other, as crival's arrays are.
+        return jax.jit(jax.vmap(one, in_axes=1))
+
+    boxes = on_boxes(IntervalProgram(closed), enter)
+    short = on_boxes(interval_single.SingleProgram(closed), interval_single.enter)
     points = jax.jit(jax.vmap(of_array, in_axes=1))
     low, high = jnp.asarray(lower.T.copy()), jnp.asarray(upper.T.copy())
+    low32, high32 = (jnp.asarray(end, jnp.float32) for end in (low, high))
     runs: dict[str, tuple[Callable[[], Any], int]] = {
         "karush": (lambda: jax.block_until_ready(boxes(low, high)), len(lower)),
+        "karush, float32 ends": (lambda: jax.block_until_ready(short(low32, high32)), len(lower)),
         "points": (lambda: jax.block_until_ready(points(low)), len(lower)),
     }
     if ival is not None:

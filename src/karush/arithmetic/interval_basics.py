@@ -50,7 +50,7 @@ def sub(a: Interval, b: Interval) -> Interval:
     return add(a, neg(b))
 
 
-def _signs(a: Interval, b: Interval) -> tuple[Any, Any]:
+def product_signs(a: Interval, b: Interval) -> tuple[Any, Any]:
     """Whether no product of members is negative, and whether none is positive."""
     same = jnp.maximum(jnp.minimum(a.lo, b.lo), jnp.minimum(-a.hi, -b.hi))
     other = jnp.maximum(jnp.minimum(a.lo, -b.hi), jnp.minimum(-a.hi, b.lo))
@@ -66,7 +66,7 @@ def mul(a: Interval, b: Interval) -> Interval:
     else:
         products = (a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi)
     least, most = _extremes(products)
-    return Interval(*keep_sign(down(least), up(most), *_signs(a, b)), both(a.ok, b.ok))
+    return Interval(*keep_sign(down(least), up(most), *product_signs(a, b)), both(a.ok, b.ok))
 
 
 def _extremes(values: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -100,7 +100,7 @@ def div(a: Interval, b: Interval) -> Interval:
     reciprocals serve four quotients, and as functions of one number they stay in the loop that uses them (`joined`).
     """
     positive, negative = b.lo > 0.0, b.hi < 0.0
-    signs = _signs(a, b)
+    signs = product_signs(a, b)
     a, b = _within_reach(a, b)
     inverses = (1.0 / b.lo,) if b.exact else (1.0 / b.lo, 1.0 / b.hi)
     least, most = _extremes(
@@ -159,4 +159,17 @@ def _repeated(x: Any, y: int) -> Any:
     return out
 
 
-__all__ = ["add", "div", "keep_sign", "magnitude", "maximum", "minimum", "mul", "neg", "square", "sub", "whole_power"]
+__all__ = [
+    "add",
+    "div",
+    "keep_sign",
+    "magnitude",
+    "maximum",
+    "minimum",
+    "mul",
+    "neg",
+    "product_signs",
+    "square",
+    "sub",
+    "whole_power",
+]

@@ -23,8 +23,8 @@ def settled(value: Any) -> Any:
     return value
 
 
-def rules(table: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`."""
+def rules(table: Mapping[str, Rule], lift: Callable[[Any], Any] = lift) -> dict[str, Rule]:
+    """Rules of ``scan``, ``while`` and ``cond`` whose bodies run by `table`, with constants by `lift`."""
 
     def run(body: Program, operands: Sequence[Any]) -> list[Any]:
         return [settled(value) for value in interpret(body, operands, table, lift=lift)]

@@ -21,6 +21,7 @@ from karush.arithmetic.interval_arrays import total
 from karush.arithmetic.interval_functions import add, mul, sub
 from karush.arithmetic.interval_jet_rules import JetProgram
 from karush.arithmetic.interval_margins import label
+from karush.arithmetic.interval_single import single
 from karush.bounds.box import Box, traced_on
 from karush.bounds.deadline import deadline, require_boxes
 from karush.core.errors import OptionError, TraceError
@@ -58,15 +59,23 @@ class Enclosure:
 
     def __str__(self) -> str:
         lines = [f"range on the box ({self.label}, {self.boxes} boxes)"]
-        rows = zip(*[np.ravel(jax.tree.leaves(tree)) for tree in (self.lower, self.upper)], strict=True)
-        lines += [f"  [{low:.17g}, {high:.17g}]" for low, high in rows]
+        ends = [[np.ravel(leaf) for leaf in jax.tree.leaves(tree)] for tree in (self.lower, self.upper)]
+        for lows, highs in zip(*ends, strict=True):
+            digits = 9 if lows.dtype == np.float32 else 17
+            lines += [f"  [{low:.{digits}g}, {high:.{digits}g}]" for low, high in zip(lows, highs, strict=True)]
         if not self.defined:
             lines.append("  the function may be undefined somewhere on the box")
         return "\n".join(lines)
 
 
 def enclose(
-    function: Any, box: Box, *, width: float | None = None, budget: int = BUDGET, time_limit: float | None = None
+    function: Any,
+    box: Box,
+    *,
+    width: float | None = None,
+    budget: int = BUDGET,
+    time_limit: float | None = None,
+    dtype: Any = "float64",
 ) -> Enclosure:
     """Enclose the range of a function on a box: ``lower <= f(x) <= upper`` for every x in it.
 
@@ -82,6 +91,8 @@ def enclose(
         Boxes evaluated at most; 1 gives the enclosure without subdivision.
     time_limit
         Seconds after which no box is divided any more; compilation counts, and is not cut short.
+    dtype
+        ``float64``, or ``float32``: that of `lower` and `upper`, rounded outward. All else is computed in float64.
 
     Raises
     ------
@@ -95,13 +106,32 @@ def enclose(
     require_boxes(budget)
     if width is not None and not width >= 0.0:
         raise OptionError(f"width is {width!r}; give a number >= 0, or None")
+    short = _is_short(dtype)
     until = deadline(time_limit)
     flat, low, high = traced_on(function, box)
     with float64(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         found = subdivide(evaluator(flat), low, high, width, budget, until)
     lower, upper, inner_low, inner_high, defined, count = found
     out = flat.out.unravel
-    return Enclosure(out(lower), out(upper), (out(inner_low), out(inner_high)), defined, count, label())
+    attained = out(inner_low), out(inner_high)
+    lower, upper = out(lower), out(upper)
+    if short:
+        lower, upper = (
+            jax.tree.map(lambda end, upward=upward: single(end, upward=upward), tree)
+            for tree, upward in ((lower, False), (upper, True))
+        )
+    return Enclosure(lower, upper, attained, defined, count, label())
+
+
+def _is_short(dtype: Any) -> bool:
+    """Whether float32 ends are asked for."""
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = ""
+    if name not in ("float64", "float32"):
+        raise OptionError(f"dtype is {dtype!r}; give 'float64' or 'float32'")
+    return name == "float32"
 
 
 Batch = tuple[np.ndarray, ...]
