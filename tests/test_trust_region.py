@@ -10,10 +10,11 @@ import pytest
 import karush
 from karush.core.errors import OptionError
 from karush.core.precision import float64
+from karush.unconstrained import more_sorensen
 from karush.unconstrained.dog_leg import dog_leg_step
 from karush.unconstrained.faces import Box, bounded_step
 from karush.unconstrained.method import Task, first_progress
-from karush.unconstrained.more_sorensen import ON_SPHERE, exact_step, factored, on_sphere, shortened, solved
+from karush.unconstrained.more_sorensen import LIFTED_FROM, ON_SPHERE, exact_step, on_sphere
 from karush.unconstrained.steihaug import truncated_step
 from karush.unconstrained.trust_region import Trial, assess
 
@@ -77,32 +78,26 @@ def test_the_exact_step_meets_the_conditions_of_more_and_sorensen(case, radius):
     assert np.linalg.eigvalsh(H)[0] + shift >= -1e-5
 
 
-@pytest.mark.parametrize("least", [1.0, 1e-9])
 @pytest.mark.parametrize("radius", [1e-6, 0.1, 0.9])
-def test_of_a_definite_model_cholesky_factors_find_the_step_that_eigenvalues_find(least, radius):
-    """Steps of `radius` times the length of Newton's."""
-    g, H = matrices("convex")
-    H = H + (least - np.linalg.eigvalsh(H)[0]) * np.eye(5)
-    radius = radius * np.linalg.norm(np.linalg.solve(H, g))
-
-    def by_cholesky(g, H, radius):
-        factor, _ = factored(H)
-        return shortened(g, H, radius, factor, solved(factor, g))
-
+@pytest.mark.parametrize("least", [1.0, 1e-9, -1e-3, -5.0])
+def test_where_no_newton_step_fits_cholesky_factors_find_the_step_that_eigenvalues_find(least, radius, monkeypatch):
+    """Of definite and of indefinite models; `radius` in lengths of a step with the shifted matrix."""
+    generator = np.random.default_rng(5)
+    Q, _ = np.linalg.qr(generator.standard_normal((LIFTED_FROM, LIFTED_FROM)))
+    H = (Q * np.linspace(least, 30.0, LIFTED_FROM)) @ Q.T
+    g = generator.standard_normal(LIFTED_FROM)
+    radius = radius * np.linalg.norm(np.linalg.solve(H + max(0.0, -1.1 * least) * np.eye(g.size), g))
     with float64():
-        quick = np.asarray(jax.jit(by_cholesky)(g, H, radius))
-        slow = np.asarray(jax.jit(on_sphere)(g, H, radius)[0])
-    # Along a soft direction a length that is right to ON_SPHERE leaves as much of the step open.
+        slow, convex = (np.asarray(part) for part in compiled(on_sphere)(g, H, radius))
+        monkeypatch.setattr(more_sorensen, "on_sphere", lambda g, H, radius: (jnp.full_like(g, jnp.nan), True))
+        quick, says = (np.asarray(part) for part in compiled(without_eigenvalues)(g, H, radius))
+    assert says == convex == (least > 0)
+    # A length that is right to ON_SPHERE leaves as much of the step open, along a soft direction twice.
     assert np.linalg.norm(quick - slow) <= 4.0 * ON_SPHERE * radius
 
 
-def test_the_step_of_a_definite_model_asks_for_no_eigenvalues():
-    g, H = matrices("convex")
-    program = jax.make_jaxpr(exact_step)(g, H, 0.1)
-    (choice,) = [step for step in program.eqns if step.primitive.name == "cond"]
-    indefinite, definite = (str(branch) for branch in choice.params["branches"])
-    assert "eigh" in indefinite
-    assert "eigh" not in definite
+def without_eigenvalues(g, H, radius):
+    return exact_step(g, H, radius)
 
 
 def test_inside_the_ball_exact_step_and_dog_leg_are_newton_s_step():
