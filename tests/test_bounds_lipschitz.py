@@ -121,3 +121,26 @@ def test_bad_input_is_an_error_that_says_what(options, error, said):
         karush.lipschitz(lambda x: A @ x, CUBE, **options)
     with pytest.raises(ProblemError, match="of='gradient'"):
         karush.lipschitz(jnp.sin, karush.Box(0.0, 1.0)).step  # noqa: B018
+
+
+@pytest.mark.parametrize("of", ["enclose", "lipschitz", "convexity", "prove"])
+@pytest.mark.parametrize("kind", [jax.random.key, jax.random.PRNGKey])
+def test_a_key_of_random_numbers_in_the_function_is_named(of, kind):
+    key = kind(0)
+
+    def f(x):
+        return jnp.sum(x**2) + jax.random.normal(key, ()) * x[0]
+
+    subject = karush.Problem(f, np.zeros(2)) if of == "prove" else f
+    place = np.zeros(2) if of == "prove" else karush.Box(np.zeros(2), np.ones(2))
+    with pytest.raises(TraceError, match="random"):
+        getattr(karush, of)(subject, place)
+
+
+def test_a_bound_is_told_in_words():
+    box = karush.Box(np.zeros(2), np.ones(2))
+    one = karush.lipschitz(lambda x: 2.0 * jnp.sum(x), box, norm=(2.0, 2.0))
+    two = karush.lipschitz(lambda x: 2.0 * x, box, norm=(2, math.inf))
+    assert "in the 2-norm: " in str(one)
+    assert str(one).endswith("1 box)")
+    assert "from the 2-norm to the max norm: " in str(two)

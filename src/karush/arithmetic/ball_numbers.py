@@ -8,6 +8,8 @@ import numpy as np
 from flint import arb, ctx, fmpz
 from jax.dtypes import float0
 
+from karush.arithmetic.constants import array_of
+
 NO, YES, UNDECIDED = 0, 1, -1
 """three-valued answers, as int8"""
 
@@ -41,7 +43,7 @@ def balls(values: Any) -> np.ndarray:
 
 def lift(value: Any) -> np.ndarray:
     """An array of the program as a value of this number system: see `karush.arithmetic.ball`."""
-    array = np.asarray(value)
+    array = array_of(value)
     if array.dtype == object:
         return array
     if array.dtype == np.bool_:

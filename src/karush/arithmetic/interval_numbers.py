@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from karush.arithmetic.constants import array_of
 from karush.core.errors import TraceError
 
 EPS = 2.0**-52
@@ -166,7 +167,7 @@ def lift(value: Any) -> Any:
     """
     if isinstance(value, (Interval, Truth)):
         return value
-    array = np.asarray(value)
+    array = array_of(value)
     if array.dtype.kind in "iub":
         return jnp.asarray(array)
     if array.dtype.kind != "f":

@@ -53,6 +53,11 @@ class Box:
         return low, door.ravel(self.upper, "upper")
 
 
+def counted(boxes: int) -> str:
+    """``1 box``, ``2 boxes``."""
+    return f"{boxes} box" if boxes == 1 else f"{boxes} boxes"
+
+
 def traced_on(function: Any, box: Any) -> tuple[FlatFunction, np.ndarray, np.ndarray]:
     """The program of a function on a box, and the ends of the box (n,).
 
@@ -70,4 +75,4 @@ def traced_on(function: Any, box: Any) -> tuple[FlatFunction, np.ndarray, np.nda
     return flat, *box.flat()
 
 
-__all__ = ["Box", "traced_on"]
+__all__ = ["Box", "counted", "traced_on"]

@@ -19,7 +19,7 @@ import numpy as np
 from karush.arithmetic.ball import BallProgram, Undecided
 from karush.arithmetic.interval_margins import label
 from karush.arithmetic.semidefinite import semidefinite
-from karush.bounds.box import Box, traced_on
+from karush.bounds.box import Box, counted, traced_on
 from karush.bounds.convexity_curve import EVERYWHERE
 from karush.bounds.convexity_hessian import Search, eigenvalue_bounds, hessians, middles, search
 from karush.bounds.convexity_rules import walk
@@ -244,9 +244,9 @@ def _by_hessian(
     if met.point is not None and met.direction is not None:
         return found, (met.point, met.direction)
     if not met.convex:
-        more = f"; the Hessian is not enclosed as semidefinite on {met.boxes} boxes" if found.reason else ""
+        more = f"; the Hessian is not enclosed as semidefinite on {counted(met.boxes)}" if found.reason else ""
         return replace(found, reason=found.reason + more), None
-    how = found.how or f"the enclosed Hessian on {met.boxes} boxes"
+    how = found.how or f"the enclosed Hessian on {counted(met.boxes)}"
     strict = met.least > 0.0
     return (
         replace(

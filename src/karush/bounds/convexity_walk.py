@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from karush.arithmetic.constants import array_of
 from karush.bounds.convexity_atoms import atom_name
 from karush.bounds.convexity_choice import Choice
 from karush.bounds.convexity_curve import EVERYWHERE, FIELDS, UNKNOWN, Curve, constant, curve, mapped, unknown
@@ -63,7 +64,7 @@ class Walk:
 
     def lift(self, item: Any, key: Any = None) -> Any:
         """A constant; equal single numbers are one expression, arrays where their keys are equal."""
-        array = np.asarray(item)
+        array = array_of(item)
         if array.dtype.kind != "f":
             return array
         array = array.astype(np.float64)
@@ -124,7 +125,7 @@ class Walk:
 
     def exact(self, step: Step, given: list[Any]) -> Values:
         """A step on integers and answers that do not depend on x, which is exact."""
-        outs = [np.asarray(out) for out in bind(step, *map(jax.numpy.asarray, given))]
+        outs = [array_of(out) for out in bind(step, *map(jax.numpy.asarray, given))]
         if step.primitive in ("convert_element_type", "iota", "empty", "empty2", "select_n"):
             return [self.lift(out) for out in outs]
         return [out if out.dtype.kind != "f" else _opaque_constant(out) for out in outs]

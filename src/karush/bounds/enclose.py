@@ -22,7 +22,7 @@ from karush.arithmetic.interval_functions import add, mul, sub
 from karush.arithmetic.interval_jet_rules import JetProgram
 from karush.arithmetic.interval_margins import label
 from karush.arithmetic.interval_single import single
-from karush.bounds.box import Box, traced_on
+from karush.bounds.box import Box, counted, traced_on
 from karush.bounds.deadline import deadline, require_boxes
 from karush.core.errors import OptionError, TraceError
 from karush.core.precision import float64
@@ -58,7 +58,7 @@ class Enclosure:
     """``calibrated`` (compiled intervals with measured margins, tested build) or ``checked``"""
 
     def __str__(self) -> str:
-        lines = [f"range on the box ({self.label}, {self.boxes} boxes)"]
+        lines = [f"range on the box ({self.label}, {counted(self.boxes)})"]
         ends = [[np.ravel(leaf) for leaf in jax.tree.leaves(tree)] for tree in (self.lower, self.upper)]
         for lows, highs in zip(*ends, strict=True):
             digits = 9 if lows.dtype == np.float32 else 17

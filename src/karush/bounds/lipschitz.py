@@ -14,7 +14,7 @@ import numpy as np
 
 from karush.arithmetic.interval_margins import label
 from karush.bounds import norms
-from karush.bounds.box import Box, traced_on
+from karush.bounds.box import Box, counted, traced_on
 from karush.bounds.branching import Bound, search
 from karush.bounds.deadline import deadline, require_boxes
 from karush.bounds.derivative_boxes import derivative
@@ -66,15 +66,15 @@ class Lipschitz:
         """
         if self.of != "gradient" or self.norm != (2, 2):
             raise ProblemError(
-                f"a step follows from the constant of the gradient in the 2-norm, and this is of the {self.of} in "
-                f"{self.norm}; ask for karush.lipschitz(f, box, of='gradient')"
+                f"a step follows from the constant of the gradient in the 2-norm, and this is of the {self.of} "
+                f"{norms.named(self.norm)}; ask for karush.lipschitz(f, box, of='gradient')"
             )
         return math.nextafter(1.0 / self.upper, 0.0) if self.upper > 0.0 else math.inf
 
     def __str__(self) -> str:
         return (
-            f"Lipschitz constant of the {self.of} on the box, norms {self.norm}: "
-            f"{self.lower:.6g} <= L <= {self.upper:.6g} ({self.label}, {self.boxes} boxes)"
+            f"Lipschitz constant of the {self.of} on the box, {norms.named(self.norm)}: "
+            f"{self.lower:.6g} <= L <= {self.upper:.6g} ({self.label}, {counted(self.boxes)})"
         )
 
 

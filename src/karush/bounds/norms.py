@@ -17,6 +17,12 @@ Norm = float
 NORMS = (1, 2, math.inf)
 
 
+def named(norm: tuple[Norm, Norm]) -> str:
+    """``in the 2-norm``, or from which norm to which."""
+    p, q = ("max norm" if kind == math.inf else f"{kind:g}-norm" for kind in norm)
+    return f"in the {p}" if p == q else f"from the {p} to the {q}"
+
+
 def upward(value: np.ndarray, count: int) -> np.ndarray:
     """Above a result of `count` roundings of numbers >= 0."""
     return value * (1.0 + (count + 8.0) * EPS) + count * LEAST
@@ -131,4 +137,4 @@ def directions(middle: np.ndarray, p: Norm) -> list[np.ndarray]:
     return out
 
 
-__all__ = ["NORMS", "lower", "upper"]
+__all__ = ["NORMS", "lower", "named", "upper"]
