@@ -6,9 +6,11 @@ import jax.scipy.linalg
 import numpy as np
 import pytest
 from jax import lax
+from jax.extend.core import Literal, jaxpr_as_fun
 
 from karush.core.precision import float64
 from karush.jaxprs import loops
+from karush.jaxprs.hidden import hidden
 from karush.jaxprs.kernel import one_kernel
 from karush.jaxprs.lean import lean
 
@@ -96,6 +98,24 @@ def test_a_program_with_library_calls_is_left_alone():
     with float64():
         assert one_kernel(lambda x: jnp.fft.fft(x).real, np.ones(4)) is None
         assert one_kernel(jnp.sort, np.ones(4)) is None
+
+
+def test_what_loops_carry_and_count_by_is_read_from_memory():
+    """A lone constant is a buffer that XLA sets up at every call."""
+
+    def function(x: jax.Array) -> jax.Array:
+        count, total = lax.while_loop(lambda c: c[0] < 7, lambda c: (c[0] + 1, c[1] + x), (2, jnp.zeros(3)))
+        return jnp.where(lax.cond(x[0] > 1, lambda: True, lambda: False), total, count * total)
+
+    with float64():
+        closed = jax.make_jaxpr(function)(np.ones(3))
+        program = hidden(closed)
+        (loop,) = [equation for equation in program.eqns if equation.primitive.name == "while"]
+        counting = [atom for atom in loop.invars if atom.aval.dtype.kind == "i"]
+        assert counting
+        assert not any(isinstance(atom, Literal) for atom in counting)
+        for x in (np.ones(3), np.arange(2.0, 5.0), np.full(3, np.nan)):
+            np.testing.assert_array_equal(*[jaxpr_as_fun(one)(x)[0] for one in (closed, program)])
 
 
 NOT_DEFINITE = {n: np.diag(np.r_[np.ones(n - 1), -1.0]) for n in (3, 6)}

@@ -17,6 +17,7 @@ from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from karush.jaxprs import loops
+from karush.jaxprs.hidden import hidden
 from karush.jaxprs.lean import COMBINE, WRITTEN_OUT, Rule, Rules, axes_of, evaluate, lean
 from karush.jaxprs.walk import called
 
@@ -66,7 +67,7 @@ def one_kernel(function: Callable[..., Any], *like: Any) -> Callable[..., Any] |
         given = [a if a.size else lax.full(a.shape, 0, a.dtype) for a in arguments]
         return _bound_to(arguments, evaluate(closed.jaxpr, constants, given, LOOPS))
 
-    whole = jax.make_jaxpr(program)(*closed.in_avals)
+    whole = hidden(jax.make_jaxpr(program)(*closed.in_avals))
     names = Counter(_primitives(whole.jaxpr))
     if not names.keys() <= IN_A_KERNEL or names.total() > LONGEST_KERNEL:
         return None
@@ -88,11 +89,13 @@ def _bound_to(arguments: Sequence[Any], outputs: list[Any]) -> list[Any]:
     XLA aborts the process where its simplification leaves an argument of a kernel unused, as ``0 * p`` of integers.
     """
     never: Any = False
+    other: Any = np.float64(0.0)
     for argument in arguments:
         if argument.size:
-            first = lax.reshape(argument, (argument.size,))[0].astype(np.float64)
-            never |= (first < 0.0) & (first > 0.0)
-    return [jnp.where(never, jnp.ones_like(out), out) for out in outputs]
+            other = lax.reshape(argument, (argument.size,))[0].astype(np.float64)
+            never |= (other < 0.0) & (other > 0.0)
+    # Not a constant: where an output is one too, the choice between two equal ones would be simplified away.
+    return [jnp.where(never, other.astype(out.dtype), out) for out in outputs]
 
 
 def _packed(constants: Sequence[Any]) -> tuple[np.ndarray, Callable[[Any], list[Any]]]:
@@ -141,6 +144,8 @@ def _either(one: Rule, other: Rule) -> Rule:
     return rule
 
 
+SCATTER: dict[str, Callable[[Any, Any], Any]] = {"scatter": lambda there, new: new, "scatter-add": lax.add}
+
 LOOPS: Rules = {
     **WRITTEN_OUT,
     **{
@@ -152,7 +157,10 @@ LOOPS: Rules = {
     "triangular_solve": _either(
         WRITTEN_OUT["triangular_solve"], lambda inputs, params: loops.triangular_solve(inputs[0], inputs[1], params)
     ),
-    "scatter-add": lambda inputs, params: loops.scatter_add(inputs[0], inputs[1], inputs[2], params),
+    **{
+        name: lambda inputs, params, c=combine: loops.scatter(c, inputs[0], inputs[1], inputs[2], params)
+        for name, combine in SCATTER.items()
+    },
     "top_k": lambda inputs, params: loops.top_k(inputs[0], params["k"]),
     "lu": lambda inputs, params: loops.lu(inputs[0]),
     "lu_pivots_to_permutation": lambda inputs, params: loops.permutation(inputs[0], params["permutation_size"]),

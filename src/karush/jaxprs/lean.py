@@ -28,6 +28,8 @@ LARGEST = 64
 Rule = Callable[[list[Any], Any], Any]
 """``rule(inputs, params)``: the outputs of an equation, None where it does not apply"""
 Rules = Mapping[str, Rule]
+Read = Callable[[str, jax.extend.core.Literal], Any]
+"""``read(name of the equation's primitive, literal)``: the value that an equation takes for a literal"""
 
 COMBINE: dict[str, Callable[[Any, Any], Any]] = {
     "reduce_sum": lax.add,
@@ -50,29 +52,35 @@ def lean(function: Callable[..., Any], *like: Any) -> Callable[..., Any]:
     return run
 
 
-def evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any], rules: Rules) -> list[Any]:
-    """The outputs of a program, its equations replaced by `rules` where they apply."""
+def evaluate(
+    jaxpr: Any,
+    constants: Sequence[Any],
+    arguments: Sequence[Any],
+    rules: Rules,
+    literal: Read = lambda name, literal: literal.val,
+) -> list[Any]:
+    """The outputs of a program, its equations replaced by `rules` where they apply, its literals read by `literal`."""
     values: dict[Any, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
     values.update(zip(jaxpr.invars, arguments, strict=True))
 
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, jax.extend.core.Literal) else values[atom]
+    def read(name: str, atom: Any) -> Any:
+        return literal(name, atom) if isinstance(atom, jax.extend.core.Literal) else values[atom]
 
     for equation in jaxpr.eqns:
-        out = _step(equation, [read(atom) for atom in equation.invars], rules)
+        out = _step(equation, [read(equation.primitive.name, atom) for atom in equation.invars], rules, literal)
         values.update(zip(equation.outvars, out, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return [read("", atom) for atom in jaxpr.outvars]
 
 
-def _step(equation: Any, inputs: list[Any], rules: Rules) -> Sequence[Any]:
+def _step(equation: Any, inputs: list[Any], rules: Rules, literal: Read) -> Sequence[Any]:
     name, params = equation.primitive.name, equation.params
     body = called(equation)
     if body is not None:
-        return evaluate(body.jaxpr, body.consts, inputs, rules)
+        return evaluate(body.jaxpr, body.consts, inputs, rules, literal)
     if name == "while" and not params["cond_jaxpr"].out_avals[0].shape:
-        return _while(params, inputs, rules)
+        return _while(params, inputs, rules, literal)
     if name == "cond":
-        branches = [_function(branch, rules) for branch in params["branches"]]
+        branches = [_function(branch, rules, literal) for branch in params["branches"]]
         return lax.switch(inputs[0], branches, *inputs[1:])
     out = rules[name](inputs, params) if name in rules else None
     if out is None:
@@ -86,14 +94,15 @@ def _bound(equation: Any, inputs: list[Any]) -> Sequence[Any]:
     return out if equation.primitive.multiple_results else [out]
 
 
-def _function(closed: Any, rules: Rules) -> Callable[..., Any]:
-    return lambda *arguments: evaluate(closed.jaxpr, closed.consts, arguments, rules)
+def _function(closed: Any, rules: Rules, literal: Read) -> Callable[..., Any]:
+    return lambda *arguments: evaluate(closed.jaxpr, closed.consts, arguments, rules, literal)
 
 
-def _while(params: Any, inputs: list[Any], rules: Rules) -> Sequence[Any]:
+def _while(params: Any, inputs: list[Any], rules: Rules, literal: Read) -> Sequence[Any]:
     first = params["cond_nconsts"]
     last = first + params["body_nconsts"]
-    condition, body = _function(params["cond_jaxpr"], rules), _function(params["body_jaxpr"], rules)
+    condition = _function(params["cond_jaxpr"], rules, literal)
+    body = _function(params["body_jaxpr"], rules, literal)
     return lax.while_loop(
         lambda carry: condition(*inputs[:first], *carry)[0],
         lambda carry: body(*inputs[first:last], *carry),
@@ -190,4 +199,4 @@ WRITTEN_OUT: Rules = {
     "cholesky": lambda inputs, params: _cholesky(inputs[0]),
     "triangular_solve": lambda inputs, params: _triangular_solve(inputs[0], inputs[1], params),
 }
-__all__ = ["COMBINE", "WRITTEN_OUT", "Rule", "Rules", "axes_of", "evaluate", "lean"]
+__all__ = ["COMBINE", "WRITTEN_OUT", "Read", "Rule", "Rules", "axes_of", "evaluate", "lean"]

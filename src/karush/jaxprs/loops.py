@@ -5,13 +5,14 @@ the kernel around them; each function returns None for what it does not cover.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-LARGEST = 16
+LARGEST = 24
 """order of a matrix up to which a loop is as fast as a call"""
 FAR, UNIT = 2.0**400, 2.0**600
 """Entries beyond FAR, or all below 1/FAR, have squares out of range, and are taken in units of UNIT or 1/UNIT."""
@@ -29,24 +30,31 @@ def _put(array: Any, part: Any, k: Any, axis: int = 0) -> Any:
     return lax.dynamic_update_index_in_dim(array, part, k, axis)
 
 
+def _turns(first: Any, last: Any, body: Callable[[Any, Any], Any], start: Any) -> Any:
+    """``lax.fori_loop``, which counts twice where its limits are known: once for itself, once for its body."""
+    return lax.while_loop(lambda carry: carry[0] < last, lambda carry: (carry[0] + 1, body(*carry)), (first, start))[1]
+
+
 def _is_small(*matrices: Any) -> bool:
     return all(a.ndim == 2 and 0 < a.shape[0] <= LARGEST and a.dtype == jnp.float64 for a in matrices)
 
 
 def reduced(combine: Callable[[Any, Any], Any], array: Any, axes: tuple[int, ...]) -> Any:
-    """``combine`` over one axis, entry after entry."""
-    if len(axes) != 1 or array.shape[axes[0]] == 0:
+    """``combine`` over axes, one after the other, entry after entry."""
+    if not axes or array.size == 0:
         return None
-    axis = axes[0]
-    return lax.fori_loop(
-        1, array.shape[axis], lambda k, out: combine(out, _at(array, k, axis)), lax.index_in_dim(array, 0, axis, False)
-    )
+    for axis in sorted(axes, reverse=True):
+        entry = partial(_at, array, axis=axis)
+        array = _turns(1, array.shape[axis], lambda k, out, entry=entry: combine(out, entry(k)), entry(0))
+    return array
 
 
 def dot(a: Any, b: Any, params: Any) -> Any:
     """``Σ_k a_k b_k`` over one axis of each, of vectors and matrices."""
     (left, right), batch = params["dimension_numbers"]
     left, right = [int(axis) for axis in left], [int(axis) for axis in right]
+    if not left and batch == ((), ()) and params["preferred_element_type"] == a.dtype == b.dtype:
+        return lax.reshape(a, (*a.shape, *[1] * b.ndim)) * b
     if batch != ((), ()) or len(left) != 1 or a.ndim > 2 or b.ndim > 2 or a.dtype != b.dtype:
         return None
     if max(*a.shape, *b.shape) > LARGEST or params["preferred_element_type"] != a.dtype:
@@ -58,7 +66,7 @@ def dot(a: Any, b: Any, params: Any) -> Any:
         one, other = _at(a, k, left[0]), _at(b, k, right[0])
         return one[:, None] * other[None, :] if one.ndim == other.ndim == 1 else one * other
 
-    return lax.fori_loop(1, a.shape[left[0]], lambda k, out: out + term(k), term(0))
+    return _turns(1, a.shape[left[0]], lambda k, out: out + term(k), term(0))
 
 
 def top_k(a: Any, count: int) -> tuple[Any, Any] | None:
@@ -80,31 +88,38 @@ def top_k(a: Any, count: int) -> tuple[Any, Any] | None:
         values = _put(values, jnp.where(chosen, _at(a, k), _at(values, slot)), slot)
         return values, _put(where, jnp.where(chosen, jnp.asarray(k, jnp.int32), _at(where, slot)), slot)
 
-    return lax.fori_loop(0, a.size, put, (jnp.zeros(count, a.dtype), jnp.zeros(count, jnp.int32)))
+    return _turns(0, a.size, put, (jnp.zeros(count, a.dtype), jnp.zeros(count, jnp.int32)))
 
 
-def scatter_add(array: Any, indices: Any, updates: Any, params: Any) -> Any:
-    """``array[i_k] += updates_k`` along one axis, the transpose of ``x[i]``; what lies outside is dropped."""
+def scatter(combine: Callable[[Any, Any], Any], array: Any, indices: Any, updates: Any, params: Any) -> Any:
+    """``array[i_k] = combine(array[i_k], updates_k)`` along one axis; what lies outside is dropped.
+
+    With addition it is the transpose of ``x[i]``.
+    """
     numbers = params["dimension_numbers"]
     if params["mode"] not in DROPPING:
         return None
     axes = numbers.scatter_dims_to_operand_dims
-    if len(axes) != 1 or numbers.inserted_window_dims != axes or numbers.operand_batching_dims or indices.ndim != 2:
+    if len(axes) != 1 or numbers.inserted_window_dims != axes or numbers.operand_batching_dims or indices.ndim > 2:
         return None
     axis = int(axes[0])
-    (along,) = set(range(updates.ndim)) - set(numbers.update_window_dims)
+    # Indices without a batch of their own, (1,), are one place.
+    if indices.ndim == 1:
+        indices, updates = indices[None], jnp.expand_dims(updates, axis)
+        along = axis
+    else:
+        (along,) = set(range(updates.ndim)) - set(numbers.update_window_dims)
     size = array.shape[axis]
     if size == 0 or updates.size * size != array.size * indices.shape[0]:
         return None
 
-    def add(k: Any, out: Any) -> Any:
+    def put(k: Any, out: Any) -> Any:
         i = _at(indices, k)[0]
         there = _at(out, i, axis)
         inside = (i >= 0) & (i < size)
-        added = _at(updates, k, along)
-        return _put(out, there + jnp.where(inside, added, jnp.zeros_like(added)), i, axis)
+        return _put(out, jnp.where(inside, combine(there, _at(updates, k, along)), there), i, axis)
 
-    return lax.fori_loop(0, indices.shape[0], add, array)
+    return _turns(0, indices.shape[0], put, array)
 
 
 def cholesky(a: Any) -> Any:
@@ -120,7 +135,7 @@ def cholesky(a: Any) -> Any:
         below = jnp.where(i >= k, below / jnp.sqrt(jnp.where(pivot > 0, pivot, jnp.nan)), 0.0)
         return rest - below[:, None] * below[None, :], _put(L, below, k, 1)
 
-    L = lax.fori_loop(0, a.shape[0], column, (a, jnp.zeros_like(a)))[1]
+    L = _turns(0, a.shape[0], column, (a, jnp.zeros_like(a)))[1]
     return jnp.where(jnp.isnan(L[-1, -1]) & (i[:, None] >= i[None, :]), jnp.nan, L)
 
 
@@ -141,7 +156,7 @@ def triangular_solve(a: Any, b: Any, params: Any) -> Any:
         ahead = i > k if forward else i < k
         return _put(x - jnp.where(ahead[:, None], line[:, None] * known[None, :], 0.0), known, k)
 
-    return lax.fori_loop(0, n, row, b)
+    return _turns(0, n, row, b)
 
 
 def lu(a: Any) -> tuple[Any, Any, Any] | None:
@@ -154,7 +169,7 @@ def lu(a: Any) -> tuple[Any, Any, Any] | None:
     def step(k: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         a, pivots = carry
         sizes = jnp.where(i >= k, jnp.abs(_at(a, k, 1)), -1.0)
-        largest = lax.fori_loop(
+        largest = _turns(
             k + 1, n, lambda j, best: jnp.where(_at(sizes, j) > _at(sizes, best), jnp.int32(j), best), jnp.int32(k)
         )
         row, other = _at(a, largest), _at(a, k)
@@ -163,7 +178,7 @@ def lu(a: Any) -> tuple[Any, Any, Any] | None:
         reduced_rows = a - factors[:, None] * jnp.where(i > k, row, 0.0)[None, :]
         return _put(reduced_rows, jnp.where(i > k, factors, _at(a, k, 1)), k, 1), _put(pivots, largest, k)
 
-    a, pivots = lax.fori_loop(0, n, step, (a, i))
+    a, pivots = _turns(0, n, step, (a, i))
     return a, pivots, permutation(pivots, n)
 
 
@@ -176,7 +191,7 @@ def permutation(pivots: Any, size: int) -> Any:
         other = _at(pivots, k)
         return _put(_put(order, _at(order, other), k), _at(order, k), other)
 
-    return lax.fori_loop(0, pivots.shape[0], exchange, jnp.arange(size, dtype=jnp.int32))
+    return _turns(0, pivots.shape[0], exchange, jnp.arange(size, dtype=jnp.int32))
 
 
 def eigh(a: Any, lower: bool = True) -> tuple[Any, Any] | None:
@@ -190,10 +205,10 @@ def eigh(a: Any, lower: bool = True) -> tuple[Any, Any] | None:
     i = jnp.arange(n)
     a = jnp.where((i[:, None] >= i[None, :]) == lower, a, a.T)
     a = jnp.where(i[:, None] == i[None, :], jnp.diagonal(a)[:, None], a)
-    largest = jnp.max(jnp.abs(a))
+    largest = reduced(jnp.maximum, jnp.abs(a), (0, 1))
     unit = jnp.where(largest > FAR, 1.0 / UNIT, jnp.where(largest < 1.0 / FAR, UNIT, 1.0))
     a = a * unit
-    size = jnp.sum(a * a)
+    size = reduced(jnp.add, a * a, (0, 1))
 
     def rotate(p: Any, q: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         a, v = carry
@@ -214,27 +229,27 @@ def eigh(a: Any, lower: bool = True) -> tuple[Any, Any] | None:
         count, a, v = carry
 
         def with_row(p: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-            return lax.fori_loop(p + 1, n, lambda q, carry: rotate(p, q, carry), carry)
+            return _turns(p + 1, n, lambda q, carry: rotate(p, q, carry), carry)
 
-        a, v = lax.fori_loop(0, n - 1, with_row, (a, v))
+        a, v = _turns(0, n - 1, with_row, (a, v))
         return count + 1, a, v
 
     def rough(carry: tuple[Any, Any, Any]) -> Any:
         count, a, _ = carry
-        off = jnp.sum(jnp.where(i[:, None] == i[None, :], 0.0, a * a))
+        off = reduced(jnp.add, jnp.where(i[:, None] == i[None, :], 0.0, a * a), (0, 1))
         return (count < SWEEPS) & (off > jnp.finfo(jnp.float64).eps ** 2 * size)
 
     last = lax.while_loop(rough, sweep, (0, a, jnp.eye(n)))
     _, a, v = last
     values = jnp.diagonal(a)
     before = (values[None, :] < values[:, None]) | ((values[None, :] == values[:, None]) & (i[None, :] < i[:, None]))
-    place = jnp.sum(before, axis=1)
+    place = reduced(jnp.add, before.astype(jnp.int64), (1,))
 
     def sort(k: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         vectors, ascending = carry
         return _put(vectors, _at(v, k), _at(place, k), 1), _put(ascending, _at(values, k), _at(place, k))
 
-    vectors, ascending = lax.fori_loop(0, n, sort, (jnp.zeros_like(a), jnp.zeros_like(values)))
+    vectors, ascending = _turns(0, n, sort, (jnp.zeros_like(a), jnp.zeros_like(values)))
     # What is not finite, or has not converged, has no eigenvalues.
     found = jnp.isfinite(size) & (last[0] < SWEEPS)
     return jnp.where(found, vectors, jnp.nan), jnp.where(found, ascending / unit, jnp.nan)
