@@ -7,6 +7,7 @@ import pytest
 
 import karush
 from karush.core.precision import float64
+from karush.stability.contraction import product
 from karush.stability.operations import ELEMENTWISE
 from karush.stability.points import draw, is_normal
 from karush.stability.tangents import RULES
@@ -74,3 +75,67 @@ def test_what_a_rounded_exponent_loses_is_made_good():
         lost = c - (less + 1.0)
         assert lost != 0.0
         assert np.isclose(slope, c * 1e300**less * np.exp(lost * np.log(1e300)), rtol=1e-15)
+
+
+def sum_errors(g, f, low, high, count, dtype=np.float32):
+    """Mean bits of error of the gradient of the sum of g's outputs, against that of f."""
+    rng = np.random.default_rng(11)
+    x = draw(np.full(count, low), np.full(count, high), (POINTS, count), dtype, rng)
+    given = jax.ShapeDtypeStruct((POINTS, count), dtype)
+    slope = jax.grad(lambda x: jnp.sum(f(x)))
+    exact = exact_values(lambda n: jax.make_jaxpr(jax.vmap(slope))(given), [x])[0]
+    computed = np.asarray(jax.jit(jax.vmap(jax.grad(lambda x: jnp.sum(g(x)))))(x))
+    good = is_normal(exact)
+    assert good.mean() > 0.5
+    return bits_of_error(computed[good], exact[good]).mean()
+
+
+def test_what_cancels_in_the_sum_of_outputs_is_right_in_its_gradient():
+    def centred_shares(x):
+        e = jnp.exp(x - jnp.max(x))
+        return e / jnp.sum(e)
+
+    g = karush.stabilize(centred_shares, karush.Box(np.full(2, 1.0), np.full(2, 3.0)))
+    # The sum is 1 and its gradient 0, made of numbers of ordinary size.
+    assert sum_errors(centred_shares, centred_shares, 1.0, 3.0, 2) > 2.0
+    assert sum_errors(g, centred_shares, 1.0, 3.0, 2) <= 1.0
+    x = np.array([2.5, 1.25], np.float32)
+
+    def weighted(x):
+        return g(x)[0] - 2 * g(x)[1]
+
+    # y = p0 - 2 p1 = 3 p0 - 2, p0 a sigmoid of x0 - x1.
+    p = 1 / (1 + np.exp(-1.25))
+    slope, bend = 3 * p * (1 - p), 3 * p * (1 - p) * (1 - 2 * p)
+    back, ahead, twice = jax.jit(lambda x: (jax.grad(weighted)(x), jax.jacfwd(weighted)(x), jax.hessian(weighted)(x)))(
+        x
+    )
+    np.testing.assert_allclose(back, [slope, -slope], rtol=1e-6)
+    np.testing.assert_allclose(ahead, [slope, -slope], rtol=1e-6)
+    np.testing.assert_allclose(twice, bend * np.array([[1.0, -1.0], [-1.0, 1.0]]), rtol=1e-5)
+    assert back.dtype == ahead.dtype == twice.dtype == np.float32
+
+
+def test_a_derivative_whose_steps_leave_the_range_is_finite_and_accurate():
+    def second_difference(x):
+        return jnp.sum(1 / (x + 1) - 2 / x + 1 / (x - 1))
+
+    # 2/(x^3 - x) has the slope -2 (3 x^2 - 1)/(x^3 - x)^2, whose numerator and denominator overflow before it vanishes.
+    ends = -1e150, 1e150
+    with float64():
+        g = karush.stabilize(second_difference, karush.Box(*(np.full(1, end) for end in ends)))
+        assert sum_errors(g, second_difference, *ends, 1, np.float64) <= 1.0
+
+
+def test_the_accurate_product_is_linear_and_its_own_transpose():
+    rng = np.random.default_rng(2)
+    hi = rng.standard_normal((2, 3)).astype(np.float32)
+    lo, v, w = hi * np.float32(2.0**-30), np.ones(3, np.float32), np.ones(2, np.float32)
+    ahead, back = jax.linearize(lambda v: product(hi, lo, v), v)[1], jax.vjp(lambda v: product(hi, lo, v), v)[1]
+    np.testing.assert_allclose(jax.vmap(ahead)(np.eye(3, dtype=np.float32)).T, hi, rtol=2.0**-23)
+    np.testing.assert_allclose(back(w)[0], hi.T @ w, rtol=1e-6)
+    # 1 - 1 + 2^-40: the lower parts decide.
+    hi = np.array([[1.0, -1.0]], np.float32)
+    lo = np.array([[2.0**-30, 0.0]], np.float32)
+    assert product(hi, lo, np.ones(2, np.float32))[0] == np.float32(2.0**-30)
+    assert product(hi, lo * 2.0**-30, np.ones(2, np.float32))[0] == 0.0

@@ -201,7 +201,8 @@ def _with_exact_products(run: Run, partials: Run, real: Sequence[int], program: 
     widths = np.cumsum([int(np.prod(aval.shape)) for aval in avals])[:-1]
 
     def moves(primals: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
-        steps = product(*matrix(*primals), jnp.concatenate([jnp.ravel(tangent) for tangent in tangents]))
+        hi, lo = matrix(*primals)
+        steps = product(hi, lo, jnp.concatenate([jnp.ravel(tangent) for tangent in tangents]))
         return [jnp.reshape(part, shape) for part, shape in zip(jnp.split(steps, ends), shapes, strict=True)]
 
     def judged(*given: Any) -> tuple[Any, ...]:
