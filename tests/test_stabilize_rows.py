@@ -1,9 +1,11 @@
 """Every row of rewrites is an identity of real numbers: one test per row, made from the row."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import karush
 from karush.core.precision import float64
 from karush.jaxprs.walk import inline
 from karush.stability.evaluate import Points, emit
@@ -86,3 +88,26 @@ def test_a_row_of_arrays_applies_to_its_example_and_keeps_its_exact_value(row):
         ]
     assert is_normal(exact[0]).all()
     assert bits_of_error(exact[1], exact[0]).max() <= ONE_ULP
+
+
+EDGES = {
+    "a quotient of zeros": (lambda x: jnp.sqrt(x * (1.0 + x)) - jnp.sqrt(x), (0.0, 1e30), 0.0, 0.0),
+    "a power of a negative number": (lambda x: (1.0 + x) ** 5.0 - 1.0, (-1.001, 1.0), -1.0005, -1.0),
+}
+"""function, box, a point of it that no sample meets, the value there"""
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_no_rewrite_takes_a_point_out_of_the_domain(name):
+    f, ends, point, value = EDGES[name]
+    g = karush.stabilize(f, karush.Box(*ends))
+    assert g.changes
+    assert jax.jit(g)(np.float32(point)) == np.float32(value) == f(np.float32(point))
+
+
+def test_a_rewrite_whose_domain_the_bounds_prove_needs_no_guard():
+    def f(x):
+        return jnp.sqrt(x + 1.0) - jnp.sqrt(x)
+
+    assert "select" not in karush.stabilize(f, karush.Box(0.0, 1e30)).source
+    assert "select" in karush.stabilize(f, karush.Box(-1.0, 1e30)).source

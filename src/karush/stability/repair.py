@@ -12,6 +12,7 @@ from karush.jaxprs.walk import inline
 from karush.stability.branches import branched
 from karush.stability.compensation import compensated_programs
 from karush.stability.evaluate import Points, emit
+from karush.stability.guard import kept_defined
 from karush.stability.moves import Move
 from karush.stability.operations import ELEMENTWISE, FUNCTION
 from karush.stability.points import is_normal, spread
@@ -43,6 +44,8 @@ RESCUED = 8.0
 WORSE = 0.5
 """bits by which no part of the range may become worse"""
 REGIONS = 8
+MOST_TRIED = 3
+"""candidates that are compiled and measured"""
 SECONDS = 0.8
 """of the processor's time, the longest search; most end much earlier, for want of anything left to gain"""
 
@@ -133,6 +136,8 @@ def repair(program: Traced, *, seed: int = 0, meaning: Traced | None = None) -> 
     judge = Judge(Points(learn.columns), learn.exact, learn.valid)
     pool = search(graph, outputs, judge, SECONDS)
     found = _by_merit(graph, pool, judge, inputs)
+    ends = program.lows, program.highs
+    found = [replace(c, outputs=kept_defined(graph, outputs, c.outputs, c.moves, *ends)) for c in found[:MOST_TRIED]]
     best = _first_good(found, check, before)
     lost = alone.before if best is None else best.after
     lanes_lost = best is None and np.quantile(before, 0.99) > RESCUED
@@ -181,7 +186,7 @@ def _by_merit(graph: Graph, pool: Sequence[Candidate], judge: Judge, inputs: Seq
 
 def _first_good(found: Sequence[Candidate], check: Sample, before: np.ndarray) -> Repaired | None:
     """The first candidate that is better on fresh points, under jit, and worse nowhere."""
-    for candidate in found[:3]:
+    for candidate in found:
         if not candidate.moves:
             continue
         run = emit(candidate.outputs)

@@ -228,7 +228,16 @@ def _mirrored(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     return tuple(found)
 
 
+OWN_DOMAIN = frozenset(
+    {"three expm1", "three expm1, scaled", "log(a) - log(b)", "log of a quotient", "log of a product", "log of a power"}
+)
+"""rows about exponentials and logarithms whose replacement may be undefined where the pattern is not"""
+EVERYWHERE = frozenset(
+    row.name for row in EXPONENTIAL + LOGARITHM + TRIGONOMETRIC if row.name not in OWN_DOMAIN
+) | frozenset({"difference of squares", "one minus a square", "a square minus one", "square root of a square"})
+"""names of the rows whose replacement is defined wherever the pattern is; the others are guarded"""
+
 ONE_SIDED = EXPONENTIAL + LOGARITHM + TRIGONOMETRIC + ROOTS_AND_POWERS
 ROWS = ONE_SIDED + _mirrored(ONE_SIDED) + ARRANGEMENT
 
-__all__ = ["ROWS", "Row"]
+__all__ = ["EVERYWHERE", "ROWS", "Row"]
