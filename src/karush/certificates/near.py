@@ -29,7 +29,7 @@ AGREEMENT = 0.5
 """Relative difference allowed between secant and second derivative, and relative loss of the least eigenvalue."""
 BENT = 2.0**-10
 """What the next derivatives may change over δ, relative to what the derivatives promise: 2^-27 of the second."""
-CURVED = 2.0**-4
+CURVED = 2.0**-3
 """The same where a look half as far away shows that it is they, growing as the square of the way, and no rounding."""
 ROUNDING = 64.0 * EPS
 """Assumed rounding of ∇L relative to the terms that it sums; what is worse than that, the test finds itself."""

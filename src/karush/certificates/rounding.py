@@ -2,7 +2,7 @@
 
 ```
 r(d) = ∇L(u + d) − ∇L(u) − H d,   |r(d)|            <=  ½ tol + 2⁻¹⁰ |H d|,    |d| = δ = 2⁻¹⁷
-or                                |r(d) − 4 r(d/2)| <=  ½ tol + 2⁻¹⁰ |H d|  and  |r(d)| <= ½ tol + 2⁻⁴ |H d|
+or                                |r(d) − 4 r(d/2)| <=  ½ tol + 2⁻¹⁰ |H d|  and  |r(d)| <= ½ tol + 2⁻³ |H d|
 ```
 
 and the same for c and J. A gradient that rounding dominates does not follow its Hessian over so short a way. The first

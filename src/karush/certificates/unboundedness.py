@@ -80,9 +80,17 @@ def _directions(scaled: Scaled, point: Point, sequence: np.ndarray | None, tol: 
 def _follow(scaled: Scaled, point: Point, direction: np.ndarray, tol: float) -> Ray | None:
     points, values = [], []
     steepness = np.abs(point.jacobian) @ np.abs(direction)
-    for k in range(DOUBLINGS + 1):
+
+    def reach(k: int) -> tuple[np.ndarray, float, np.ndarray] | None:
         t = 2.0**k
-        reached = restore(scaled, point.u + t * direction, tol + VALUE_ROUNDING * t * steepness, LONG_WAY)
+        return restore(scaled, point.u + t * direction, tol + VALUE_ROUNDING * t * steepness, LONG_WAY)
+
+    # The end of the walk first: where it has values but no way back to the feasible set, the walk leads nowhere.
+    value, violation = scaled.values(scaled.at(point.u + 2.0**DOUBLINGS * direction))
+    if np.isfinite(value) and np.all(np.isfinite(violation)) and reach(DOUBLINGS) is None:
+        return None
+    for k in range(DOUBLINGS + 1):
+        reached = reach(k)
         if reached is None:
             break
         points.append(reached[0])

@@ -14,6 +14,8 @@ from jax import lax
 
 LARGEST = 24
 """order of a matrix up to which a loop is as fast as a call"""
+LONGEST = 1000
+"""the same for the product of two vectors"""
 FAR, UNIT = 2.0**400, 2.0**600
 """Entries beyond FAR, or all below 1/FAR, have squares out of range, and are taken in units of UNIT or 1/UNIT."""
 DROPPING = (lax.GatherScatterMode.FILL_OR_DROP, lax.GatherScatterMode.PROMISE_IN_BOUNDS)
@@ -57,7 +59,8 @@ def dot(a: Any, b: Any, params: Any) -> Any:
         return lax.reshape(a, (*a.shape, *[1] * b.ndim)) * b
     if batch != ((), ()) or len(left) != 1 or a.ndim > 2 or b.ndim > 2 or a.dtype != b.dtype:
         return None
-    if max(*a.shape, *b.shape) > LARGEST or params["preferred_element_type"] != a.dtype:
+    longest = LONGEST if a.ndim == b.ndim == 1 else LARGEST
+    if max(*a.shape, *b.shape) > longest or params["preferred_element_type"] != a.dtype:
         return None
     if a.shape[left[0]] == 0:
         return jnp.zeros(np.delete(a.shape, left).tolist() + np.delete(b.shape, right).tolist(), a.dtype)
