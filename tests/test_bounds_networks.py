@@ -124,7 +124,13 @@ def test_the_jacobian_by_layers_holds_every_jacobian(activation, radius):
         x = middle + radius * np.random.default_rng(1).uniform(-1.0, 1.0, (500, 3))
         x = np.concatenate([x, middle + radius * np.array(list(itertools.product((-1.0, 1.0), repeat=3)))])
         J = np.asarray(jacobian(x))
+        at_middle = np.asarray(jacobian(found.middle[None]))[0]
     slack = 256 * EPS * np.abs(J).max()
+    assert np.all(np.abs(np.asarray(found.middle) - middle) <= radius)
+    assert np.all(np.asarray(found.there.lo) <= at_middle + slack)
+    assert np.all(np.asarray(found.there.hi) >= at_middle - slack)
+    # Each of two layers adds up products of 8, with a margin for each.
+    assert np.max(np.asarray(found.there.hi) - np.asarray(found.there.lo)) <= 16 * slack
     assert np.all(np.asarray(found.jacobian.lo) <= J + slack)
     assert np.all(np.asarray(found.jacobian.hi) >= J - slack)
     assert np.all(np.asarray(found.lo) >= -EPS)
