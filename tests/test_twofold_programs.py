@@ -191,3 +191,8 @@ def test_integers_enter_with_all_their_digits():
     # 2^24 + 1 is no float32.
     k = np.int32(2**24 + 1)
     assert float(compensated(lambda n: n.astype(jnp.float32) - 2.0**24)(k)) == 1.0
+
+
+def test_wide_odd_functions_keep_arguments_below_the_range():
+    wide = compensated(lambda x: jnp.log(jnp.tanh(x * x)) - jnp.log(jnp.arcsin(x * x * x)), wide=True)
+    assert abs(float(wide(jnp.float32(1e-25))) + np.log(1e-25)) <= 1e-5

@@ -203,7 +203,7 @@ def convert(step: Step, a: Any) -> Values:
 
 MOVED = ("gather", *(name for name in arrays.MOVING if name != "neg"))
 WITHIN_RANGE = (
-    "floor", "ceil", "round", "sign", "rem", "clamp", "is_finite", "atan2", "cbrt", "asin", "acos", "acosh", "tanh",
+    "floor", "ceil", "round", "sign", "rem", "clamp", "is_finite", "atan2", "cbrt", "acos", "acosh",
     "erf", "erfc", "erf_inv", "lgamma", "digamma", "cumsum", "cumprod", "cummax", "cummin", "sort", "argmax", "argmin",
     "dot_general", "top_k", "bitcast_convert_type",
 )  # fmt: skip
@@ -220,7 +220,7 @@ OWN: dict[str, Rule] = {
     "logistic": unary(logistic),
     "pow": power,
     "integer_pow": lambda step, a: (whole_power(a, int(step.params["y"])),),
-    **{name: odd(getattr(waves, name)) for name in ("sin", "tan", "atan")},
+    **{name: odd(getattr(waves, name)) for name in ("sin", "tan", "atan", "asin", "tanh")},
     **{name: odd(getattr(exponentials, name)) for name in ("asinh", "atanh")},
     **{name: comparison(name) for name in COMPARISONS},
     "max": binary(larger),
