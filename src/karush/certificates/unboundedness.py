@@ -85,10 +85,15 @@ def _follow(scaled: Scaled, point: Point, direction: np.ndarray, tol: float) -> 
         t = 2.0**k
         return restore(scaled, point.u + t * direction, tol + VALUE_ROUNDING * t * steepness, LONG_WAY)
 
-    # The end of the walk first: where it has values but no way back to the feasible set, the walk leads nowhere.
+    # The end of the walk first: where the functions have values there, its last points tell of most walks that they
+    # lead nowhere.
     value, violation = scaled.values(scaled.at(point.u + 2.0**DOUBLINGS * direction))
-    if np.isfinite(value) and np.all(np.isfinite(violation)) and reach(DOUBLINGS) is None:
-        return None
+    if np.isfinite(value) and np.all(np.isfinite(violation)):
+        last = [reach(k) for k in (DOUBLINGS, DOUBLINGS - 1, DOUBLINGS - 2)]
+        if any(one is None for one in last):
+            return None
+        if not _goes_on(-np.diff([one[1] for one in last[::-1] if one is not None])):
+            return None
     for k in range(DOUBLINGS + 1):
         reached = reach(k)
         if reached is None:
@@ -99,10 +104,14 @@ def _follow(scaled: Scaled, point: Point, direction: np.ndarray, tol: float) -> 
     # An overflow to −inf on the way ends the walk early, and for good reason.
     count = len(values)
     enough = count == DOUBLINGS + 1 or (count > FEWEST and _overflows(scaled, point, direction, count))
-    half = decreases[decreases.size // 2 :]
-    if not (enough and half.size and np.all(half > 0) and np.all(half[1:] >= (1 - SLACK) * half[:-1])):
+    if not (enough and _goes_on(decreases[decreases.size // 2 :])):
         return None
     return Ray(np.array(points), np.array(values), direction * scaled.scales.x)
+
+
+def _goes_on(decreases: np.ndarray) -> bool:
+    """Whether these are positive and do not diminish."""
+    return bool(decreases.size and np.all(decreases > 0) and np.all(decreases[1:] >= (1 - SLACK) * decreases[:-1]))
 
 
 def _overflows(scaled: Scaled, point: Point, direction: np.ndarray, k: int) -> bool:
