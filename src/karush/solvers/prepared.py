@@ -40,9 +40,10 @@ class Fused:
         of_settings, of_x, of_params = self.settings, self.x, self.params
         if settings != of_settings[0]:
             self.settings = of_settings = settings, jnp.asarray(settings, dtype=jnp.float64)
-        if of_x[0] is not x0 and (of_x[0] is None or not np.array_equal(of_x[0], x0)):
+        if of_x[0] is not x0:
+            on_device = of_x[1] if of_x[0] is not None and np.array_equal(of_x[0], x0) else jnp.asarray(x0)
             # An array that cannot change is known again by itself.
-            self.x = of_x = x0.copy() if x0.flags.writeable else x0, jnp.asarray(x0)
+            self.x = of_x = x0.copy() if x0.flags.writeable else x0, on_device
         if of_params[0] is not params:
             self.params = of_params = params, [jnp.asarray(leaf) for leaf in params]
         # A copy, for the device's own memory cannot be written to.
