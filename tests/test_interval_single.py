@@ -108,6 +108,18 @@ def test_float32_ends_are_a_few_ulps_wider_at_a_point():
     assert 0.0 < float(out.hi - out.lo) <= 32 * SHORT.eps
 
 
+@pytest.mark.parametrize("large", [3.0e38, 1.0e308])
+def test_a_sum_beyond_all_floats_is_held(large):
+    """Were an end infinite on the wrong side, the bound would be above every value."""
+    for sign in (1.0, -1.0):
+        with float64():
+            closed = jax.make_jaxpr(lambda x, sign=sign: sign * x[0] + sign * x[1])(jnp.zeros(2))
+            at = jnp.full(2, large)
+            for out in (SingleProgram(closed)(enter(at, at))[0], IntervalProgram(closed)(enter_double(at, at))[0]):
+                assert out.lo < jnp.inf
+                assert out.hi > -jnp.inf
+
+
 def test_enclose_gives_float32_ends_around_its_float64_ends():
     box = karush.Box({"u": np.array([0.1, 0.2])}, {"u": np.array([0.3, 0.4])})
 

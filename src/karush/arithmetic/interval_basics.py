@@ -13,6 +13,7 @@ from jax import lax
 from jax.core import Tracer
 
 from karush.arithmetic.interval_numbers import (
+    LARGEST,
     ROUNDED,
     Interval,
     both,
@@ -39,9 +40,12 @@ def keep_sign(lo: Any, hi: Any, not_negative: Any, not_positive: Any) -> tuple[A
 
 
 def add(a: Interval, b: Interval) -> Interval:
-    """``a + b``, which is at least twice the smaller: a sum of numbers >= 0 stays so."""
-    lo = jnp.maximum(down(a.lo + b.lo), 2.0 * jnp.minimum(a.lo, b.lo))
-    hi = jnp.minimum(up(a.hi + b.hi), 2.0 * jnp.maximum(a.hi, b.hi))
+    """``a + b``, which is at least twice the smaller: a sum of numbers >= 0 stays so.
+
+    Twice a large number overflows, where the sum is but larger than all floats.
+    """
+    lo = jnp.maximum(down(a.lo + b.lo), jnp.minimum(2.0 * jnp.minimum(a.lo, b.lo), LARGEST))
+    hi = jnp.minimum(up(a.hi + b.hi), jnp.maximum(2.0 * jnp.maximum(a.hi, b.hi), -LARGEST))
     return Interval(lo, hi, both(a.ok, b.ok))
 
 

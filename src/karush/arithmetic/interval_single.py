@@ -90,9 +90,9 @@ def _below(near: Any) -> Any:
 
 
 def add(a: Interval, b: Interval) -> Interval:
-    """``a + b`` in float32, which is at least twice the smaller."""
-    lo = jnp.maximum(_below(a.lo + b.lo), 2.0 * jnp.minimum(a.lo, b.lo))
-    hi = jnp.minimum(-_below(-(a.hi + b.hi)), 2.0 * jnp.maximum(a.hi, b.hi))
+    """``a + b`` in float32, which is at least twice the smaller; that may overflow."""
+    lo = jnp.maximum(_below(a.lo + b.lo), jnp.minimum(2.0 * jnp.minimum(a.lo, b.lo), FINITE))
+    hi = jnp.minimum(-_below(-(a.hi + b.hi)), jnp.maximum(2.0 * jnp.maximum(a.hi, b.hi), -FINITE))
     return Interval(lo, hi, both(a.ok, b.ok))
 
 

@@ -92,7 +92,8 @@ def _bound_to(arguments: Sequence[Any], outputs: list[Any]) -> list[Any]:
     other: Any = np.float64(0.0)
     for argument in arguments:
         if argument.size:
-            other = lax.reshape(argument, (argument.size,))[0].astype(np.float64)
+            other = lax.reshape(argument, (argument.size,))[0]
+            other = (lax.real(other) if jnp.iscomplexobj(other) else other).astype(np.float64)
             never |= (other < 0.0) & (other > 0.0)
     # Not a constant: where an output is one too, the choice between two equal ones would be simplified away.
     return [jnp.where(never, other.astype(out.dtype), out) for out in outputs]
@@ -144,7 +145,7 @@ def _either(one: Rule, other: Rule) -> Rule:
     return rule
 
 
-SCATTER: dict[str, Callable[[Any, Any], Any]] = {"scatter": lambda there, new: new, "scatter-add": lax.add}
+SCATTER: dict[str, Callable[[Any, Any], Any]] = {"scatter": loops.replaced, "scatter-add": lax.add}
 
 LOOPS: Rules = {
     **WRITTEN_OUT,

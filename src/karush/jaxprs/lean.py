@@ -149,7 +149,7 @@ def _dot(a: Any, b: Any, params: Any) -> Any:
 def _cholesky(a: Any) -> Any:
     """``a = L Lᵀ`` row by row; NaN, all of it, for a pivot that is not positive."""
     n = a.shape[-1]
-    if a.ndim != 2 or not 0 < n <= LONGEST:
+    if a.ndim != 2 or not 0 < n <= LONGEST or jnp.iscomplexobj(a):
         return None
     L: dict[tuple[int, int], Any] = {}
     for j in range(n):

@@ -94,13 +94,19 @@ def top_k(a: Any, count: int) -> tuple[Any, Any] | None:
     return _turns(0, a.size, put, (jnp.zeros(count, a.dtype), jnp.zeros(count, jnp.int32)))
 
 
+def replaced(there: Any, new: Any) -> Any:
+    """The new one."""
+    return new
+
+
 def scatter(combine: Callable[[Any, Any], Any], array: Any, indices: Any, updates: Any, params: Any) -> Any:
     """``array[i_k] = combine(array[i_k], updates_k)`` along one axis; what lies outside is dropped.
 
     With addition it is the transpose of ``x[i]``.
     """
     numbers = params["dimension_numbers"]
-    if params["mode"] not in DROPPING:
+    # ``x.at[i].apply(g)`` is a plain scatter too, whose g is in the parameters and whose updates are not used.
+    if params["mode"] not in DROPPING or (combine is replaced and params["update_jaxpr"] is not None):
         return None
     axes = numbers.scatter_dims_to_operand_dims
     if len(axes) != 1 or numbers.inserted_window_dims != axes or numbers.operand_batching_dims or indices.ndim > 2:
