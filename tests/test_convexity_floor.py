@@ -12,6 +12,7 @@ from convexity_grammar import draw
 import karush
 from karush.bounds.convexity_problem import least_curvature
 from karush.core.precision import float64
+from karush.core.status import Status
 from karush.jaxprs.function import trace
 
 pytestmark = pytest.mark.user_style
@@ -164,3 +165,15 @@ def test_complex_numbers_leave_convexity_undecided():
 def test_weights_that_overflow_have_no_floor():
     found = floor_of(lambda x: 1e308 * (1e10 * jnp.sum(x * x)), np.ones(2))
     assert found is None or 0.0 <= found < math.inf
+
+
+def test_random_numbers_of_a_key_leave_convexity_unknown_and_are_no_error():
+    key = jax.random.key(0)
+
+    def f(x):
+        return jnp.sum((x - jax.random.normal(key, (2,))) ** 4)
+
+    x = np.ones(2)
+    assert floor_of(f, x) is None
+    # A compiled solve asks the rules for the whole problem too.
+    assert karush.minimize(f, x, driver="fused").status is Status.CONVERGED

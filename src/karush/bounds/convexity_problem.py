@@ -20,6 +20,7 @@ from karush.bounds.convexity_curve import UNKNOWN, Curve, constant, curve
 from karush.bounds.convexity_floor import Terms
 from karush.bounds.convexity_rules import walk
 from karush.bounds.convexity_summary import ARRAY, SINGLE, ends_of, walk_summaries
+from karush.core.errors import TraceError
 from karush.core.precision import float64
 
 LARGEST = 2000
@@ -49,8 +50,12 @@ def why_convex(
     any_values = [constant((np.full(shape, -np.inf), np.full(shape, np.inf))) for shape in shapes]
     standard = jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow")
     # A compiled solve asks while it is traced; the walk moves elements by JAX itself, on numbers.
-    with jax.ensure_compile_time_eval(), float64(), standard[0], standard[1]:
-        (value, rows), _ = walk(closed_jaxpr, *bounds, any_values)
+    try:
+        with jax.ensure_compile_time_eval(), float64(), standard[0], standard[1]:
+            (value, rows), _ = walk(closed_jaxpr, *bounds, any_values)
+    except TraceError:
+        # Random numbers from a key have no rules; the problem can be solved for all that.
+        return ""
     convex, _ = _bent(value, ())
     up, down = _bent(rows, limits[0].shape)
     upper, lower = np.isfinite(limits[1]), np.isfinite(limits[0])
@@ -94,12 +99,15 @@ def least_curvature(
         return None
     start = curve((np.full(ARRAY, bounds[0].min()), np.full(ARRAY, bounds[1].max())), True, True)
     standard = jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow")
-    with jax.ensure_compile_time_eval(), float64(), standard[0], standard[1], np.errstate(all="ignore"):
-        given = [_parameter(np.asarray(p), any_values) for p in params]
-        outs, turn = walk_summaries(closed_jaxpr, start, given)
-        terms = Terms(turn, bounds[0].size)
-        if terms.convex():
-            return terms.least()
+    try:
+        with jax.ensure_compile_time_eval(), float64(), standard[0], standard[1], np.errstate(all="ignore"):
+            given = [_parameter(np.asarray(p), any_values) for p in params]
+            outs, turn = walk_summaries(closed_jaxpr, start, given)
+            terms = Terms(turn, bounds[0].size)
+            if terms.convex():
+                return terms.least()
+    except TraceError:
+        return None
     # What only the whole tells, as of a maximum taken out of a sum of exponentials.
     return 0.0 if bool(np.all(_bent(outs[0], ())[0])) else None
 

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from karush.arithmetic.constants import array_of
 from karush.bounds import convexity_algebra as algebra
 from karush.bounds import convexity_ranges as ranges
 from karush.bounds.convexity_atoms import atom_name
@@ -39,7 +40,7 @@ class Summary(Walk):
 
     def lift(self, item: Any, key: Any = None) -> Any:
         """A constant by the ends of its elements."""
-        array = np.asarray(item)
+        array = array_of(item)
         if array.dtype.kind != "f" or array.ndim == 0:
             return super().lift(item, key)
         number = self.number(next(self.seen.counter) if key is None else key)
