@@ -61,13 +61,14 @@ def emit(outputs: Sequence[Term]) -> Callable[..., list[Any]]:
     def run(*arguments: Any) -> list[Any]:
         done: dict[int, Any] = {}
         for term in steps:
-            done[term.number] = _emit_one(term, arguments, [done[a.number] for a in term.args])
+            done[term.number] = emit_one(term, arguments, [done[a.number] for a in term.args])
         return [done[t.number] for t in outputs]
 
     return run
 
 
-def _emit_one(term: Term, arguments: Sequence[Any], args: list[Any]) -> Any:
+def emit_one(term: Term, arguments: Sequence[Any], args: list[Any]) -> Any:
+    """One term, given the inputs of the program and the values of its arguments."""
     if term.op == "input":
         return arguments[term.param]
     if term.op == "const":
@@ -88,4 +89,4 @@ def cost(outputs: Sequence[Term]) -> float:
     )
 
 
-__all__ = ["Points", "cost", "emit"]
+__all__ = ["Points", "cost", "emit", "emit_one"]

@@ -5,14 +5,15 @@ g = repaired f,    dg_i = sum_j (accurate df_i/dx_j) dx_j
 ```
 
 The partial derivatives are a program like any other. Where those that JAX takes of the repaired program are found
-inaccurate against their exact values, they are computed in other ways: from inputs to outputs instead of backwards, in
-floats with an exponent of their own, repaired by rewrites, with twice the digits; the first good way, or the best one,
-becomes the derivative rule. Functions of several outputs are also judged by the gradient of their sum, in which
-derivatives may cancel that are accurate each.
+inaccurate against their exact values, they are computed in other ways: with softmax and its relatives as a whole, from
+inputs to outputs instead of backwards, in floats with an exponent of their own, repaired by rewrites, with twice the
+digits; the first good way, or the best one, becomes the derivative rule. Functions of several outputs are also judged
+by the gradient of their sum, in which derivatives may cancel that are accurate each.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import jax
@@ -26,7 +27,8 @@ from karush.jaxprs.walk import inline
 from karush.stability.compensation import LARGEST, equations
 from karush.stability.contraction import product
 from karush.stability.evaluate import emit
-from karush.stability.jacobians import Run, backward, forward, moved, ruled, twofold_matrix, with_sum
+from karush.stability.jacobians import Run, backward, forward, moved, reals, ruled, twofold_matrix, with_sum
+from karush.stability.kernels import with_kernels
 from karush.stability.repair import Sample, Traced, repair, take_sample
 from karush.stability.rows import Row
 from karush.stability.straight import typed
@@ -114,13 +116,24 @@ def accurate_slope(program: Traced, repaired: Run | None, *, plain: bool = True,
     cancels = before[0] <= GOOD_MEAN
     ways = _exact_ways(slope, run, plain_program) if cancels else _ways(slope, run, plain_program, seed)
     best, found = before.max() - LEAST_GAIN, None
-    for way in ways:
+    for way in chain(_with_kernels(slope, run), ways):
         after = slope.errors(way.judged)
         if after.max() < best and (after <= before + WORSE).all():
             best, found = after.max(), way.run
         if best <= GOOD_MEAN:
             break
     return found
+
+
+def _with_kernels(slope: Slope, run: Run) -> Iterator[Way]:
+    """`run` with the derivative of the original, softmax and its relatives in it taken as a whole."""
+    program, real, count = slope.program, slope.real, slope.inputs
+    graph = Graph(program.dtype)
+    whole = with_kernels(graph, read(graph, typed(inline(program.closed)))[1])
+    if whole is not None:
+        outputs = reals(whole, real)
+        moves = lambda primals, tangents: jax.jvp(lambda *x: outputs(*x), tuple(primals), tuple(tangents))[1]  # noqa: E731
+        yield Way(ruled(run, moves, real), with_sum(whole, real, count))
 
 
 def _ways(slope: Slope, run: Run, plain: Run, seed: int) -> Iterator[Way]:
