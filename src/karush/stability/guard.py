@@ -1,7 +1,7 @@
 """The repaired program where it is defined, else the original: no rewrite takes a point out of the domain.
 
 ```
-g(x) = f(x)   where the rewritten value is infinite or undefined and f(x) is a number
+g(x) = f(x)   where the rewritten value is undefined, or infinite and f(x) is a number
 ```
 
 Some rewrites divide by what may be zero, or take roots and logarithms of parts instead of the whole:
@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from karush.arithmetic.interval import IntervalProgram, dense_ok, enter
+from karush.arithmetic.interval_single import SingleProgram
+from karush.arithmetic.interval_single import enter as enter_single
 from karush.core.errors import TraceError
 from karush.core.precision import float64
 from karush.stability.evaluate import emit
@@ -42,15 +44,20 @@ Ends = Sequence[np.ndarray]
 
 
 def is_defined(outputs: Sequence[Term], lows: Ends, highs: Ends, dtype: np.dtype) -> bool:
-    """Whether intervals show that every operation of the terms is defined on the box, and every output bounded."""
+    """Whether intervals show that every operation of the terms is defined on the box, and every output bounded.
+
+    Ends are of the program's dtype, so that what leaves its range is infinite for them too.
+    """
     run = emit(outputs)
     avals = [jax.ShapeDtypeStruct(low.shape, dtype) for low in lows]
     closed = jax.make_jaxpr(lambda *given: tuple(run(*given)))(*avals)
     with float64():
         try:
-            values = IntervalProgram(closed)(
-                *[enter(jnp.asarray(a), jnp.asarray(b)) for a, b in zip(lows, highs, strict=True)]
-            )
+            at = [(jnp.asarray(a), jnp.asarray(b)) for a, b in zip(lows, highs, strict=True)]
+            if dtype == np.float32:
+                values = SingleProgram(closed)(*[enter_single(*ends) for ends in at])
+            else:
+                values = IntervalProgram(closed)(*[enter(*ends) for ends in at])
         except TraceError:
             return False
         return all(bool(jnp.all(dense_ok(v) & jnp.isfinite(v.lo) & jnp.isfinite(v.hi))) for v in values)
@@ -67,9 +74,10 @@ def kept_defined(
         if old is new or not new.is_float:
             kept.append(new)
             continue
-        lost = graph.term("select_n", graph.term("is_finite", new), old, new)
-        # Where the original overflows to NaN, an infinite value may be the right one.
-        kept.append(graph.term("select_n", graph.term("is_finite", old), new, lost))
+        # Where the original is infinite too, or NaN by overflow, another infinite value may be the right one.
+        infinite = graph.term("select_n", graph.term("is_finite", old), new, old)
+        defined = graph.term("select_n", graph.term("eq", new, new), old, infinite)
+        kept.append(graph.term("select_n", graph.term("is_finite", new), defined, new))
     return tuple(kept)
 
 

@@ -120,7 +120,7 @@ def _both(name: str, cost: float, *, numpy: Any = None, jax: Any = None, source:
 
 
 def _compare(name: str, numpy: Any) -> Operation:
-    return Operation(numpy, getattr(lax, name), 1.0, f"lax.{name}", answers=True)
+    return Operation(numpy, getattr(lax, name), 1.0, f"jnp.{numpy.__name__}", answers=True)
 
 
 FUNCTION = 15.0
@@ -172,7 +172,7 @@ ELEMENTWISE: dict[str, Operation] = {
     "ge": _compare("ge", np.greater_equal),
     "eq": _compare("eq", np.equal),
     "ne": _compare("ne", np.not_equal),
-    "select_n": Operation(_select, lambda which, no, yes: jnp.where(which, yes, no), 1, "lax.select_n"),
+    "select_n": Operation(_select, lambda which, no, yes: jnp.where(which, yes, no), 1, "jnp.where"),
     "ipow": Operation(_ipow, _ipow, 2, "lax.integer_pow", ours=True),
     "poly": Operation(_poly, _poly, 20, "poly", ours=True),
     "pow2": Operation(_power_of_two, power_of_two, 2, "power_of_two", ours=True),

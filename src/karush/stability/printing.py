@@ -31,7 +31,9 @@ def text(term: Term, names: Sequence[str] | None = None, level: int = 0) -> str:
         return f"({body})" if level else body
     if term.op == "ipow":
         return f"{text(term.args[0], names, 4)}**{term.param}"
-    inner = ", ".join(text(a, names) for a in term.args)
+    # `jnp.where` has the cases in the other order.
+    args = (term.args[0], *term.args[:0:-1]) if term.op == "select_n" else term.args
+    inner = ", ".join(text(a, names) for a in args)
     name = ELEMENTWISE[term.op].source if term.op in ELEMENTWISE else term.op
     return f"{name}({inner})"
 

@@ -27,6 +27,11 @@ def exponent(term: Term) -> Term | None:
     return term.args[0] if term.op == "exp" else None
 
 
+def shift(graph: Graph, largest: Term) -> Term:
+    """The largest exponent, to be subtracted; 0 where it is infinite, as inf - inf is undefined."""
+    return graph.term("stop", graph.term("select_n", graph.term("is_finite", largest), 0.0, largest))
+
+
 def sum_of_exponentials(graph: Graph, term: Term) -> Term | None:
     """``sum exp(u) = exp(m) sum exp(u - m)``, m the largest u; factors of the exponentials stay."""
     if term.op != "reduce_sum":
@@ -40,7 +45,7 @@ def sum_of_exponentials(graph: Graph, term: Term) -> Term | None:
     u = exponent(inside)
     if u is None or u.shape != term.args[0].shape:
         return None
-    m = graph.term("stop", reduced(graph, "reduce_max", u, term.param))
+    m = shift(graph, reduced(graph, "reduce_max", u, term.param))
     small = graph.term("exp", graph.term("sub", u, back(graph, m, u.shape, term.param)))
     if factor is not None:
         small = graph.term("mul", factor, small)
@@ -56,7 +61,8 @@ def one_plus_the_others(graph: Graph, term: Term) -> Term | None:
     largest = graph.make("is_first_largest", (u,), axes, u.shape, bool)
     zeros = graph.constant(0.0)
     m = total(graph, graph.term("select_n", largest, zeros, u), axes)
-    small = graph.term("exp", graph.term("sub", u, back(graph, m, u.shape, axes)))
+    finite = graph.term("select_n", graph.term("is_finite", m), zeros, m)
+    small = graph.term("exp", graph.term("sub", u, back(graph, finite, u.shape, axes)))
     others = total(graph, graph.term("select_n", largest, small, zeros), axes)
     return graph.term("mul", graph.term("add", 1.0, others), graph.term("exp", m))
 
@@ -81,7 +87,7 @@ def log_of_mean(graph: Graph, term: Term) -> Term | None:
     count = math.prod(inside.shape[axis] for axis in axes)
     if u is None or u.shape != inside.shape or not is_number(term.args[0].args[1], float(count)):
         return None
-    m = graph.term("stop", reduced(graph, "reduce_max", u, axes))
+    m = shift(graph, reduced(graph, "reduce_max", u, axes))
     small = graph.term("expm1", graph.term("sub", u, back(graph, m, u.shape, axes)))
     mean = graph.term("div", total(graph, small, axes), float(count))
     return graph.term("add", m, graph.term("log1p", mean))

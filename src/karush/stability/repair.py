@@ -8,16 +8,15 @@ import jax
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from karush.jaxprs.walk import inline
 from karush.stability.branches import branched
 from karush.stability.compensation import compensated_programs
 from karush.stability.evaluate import Points, emit
 from karush.stability.guard import kept_defined
 from karush.stability.moves import Move
 from karush.stability.operations import ELEMENTWISE, FUNCTION
+from karush.stability.own_rules import goes_backward_only
 from karush.stability.points import is_normal, spread
 from karush.stability.search import Candidate, Judge, search
-from karush.stability.straight import typed
 from karush.stability.terms import Graph, Term, order, read
 from karush.stability.truth import exact_values
 from karush.stability.ulps import bits_of_error
@@ -132,7 +131,7 @@ def repair(program: Traced, *, seed: int = 0, meaning: Traced | None = None) -> 
     if before.mean() <= ALONE_MEAN and np.quantile(before, 0.99) <= ALONE_TAIL:
         return alone
     graph = Graph(program.dtype)
-    inputs, outputs = read(graph, typed(inline(program.closed)))
+    inputs, outputs = read(graph, program.closed)
     judge = Judge(Points(learn.columns), learn.exact, learn.valid)
     pool = search(graph, outputs, judge, SECONDS)
     found = _by_merit(graph, pool, judge, inputs)
@@ -141,7 +140,8 @@ def repair(program: Traced, *, seed: int = 0, meaning: Traced | None = None) -> 
     best = _first_good(found, check, before)
     lost = alone.before if best is None else best.after
     lanes_lost = best is None and np.quantile(before, 0.99) > RESCUED
-    if (lost > GOOD_MEAN or lanes_lost) and _is_small(outputs):
+    # Derivatives of compensated programs are taken forwards.
+    if (lost > GOOD_MEAN or lanes_lost) and _is_small(outputs) and not goes_backward_only(program.closed):
         best = _with_twice_the_digits(program, found[0], best, check, before)
     return alone if best is None else replace(best, graph=graph)
 

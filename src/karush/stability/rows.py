@@ -91,9 +91,15 @@ LOGARITHM = (
     Row("log of a root", "log(sqrt(a))", "log(a) / 2", "Hig02"),
     Row("log of exp", "log(exp(a))", "a", "Hig02"),
     Row("log of a scaled exp", "log(b * exp(a))", "log(b) + a", "Hig02"),
-    Row("softplus", "log1p(exp(a))", "max(a, 0) + log1p(exp(-abs(a)))", "BHH21"),
-    Row("log logistic", "log(logistic(a))", "min(a, 0) - log1p(exp(-abs(a)))", "BHH21"),
-    Row("log of an exponential plus", "log(exp(a) + exp(b))", "max(a, b) + log1p(exp(-abs(a - b)))", "BHH21"),
+    # By `where`, not by `max` and `abs`: their derivatives at a tie do not add up to that of the whole.
+    Row("softplus", "log1p(exp(a))", "where(a > 0, a, 0) + log1p(exp(where(a > 0, -a, a)))", "BHH21"),
+    Row("log logistic", "log(logistic(a))", "where(a > 0, 0, a) - log1p(exp(where(a > 0, -a, a)))", "BHH21"),
+    Row(
+        "log of an exponential plus",
+        "log(exp(a) + exp(b))",
+        "where(a > b, a, b) + log1p(exp(where(a > b, b - a, a - where(is_finite(b), b, 0))))",
+        "BHH21",
+    ),
     Row(
         "log(1 - exp(-a))",
         "log(-expm1(a))",
@@ -119,7 +125,8 @@ LOGARITHM = (
     Row(
         "log of tanh",
         "log(tanh(a))",
-        "where(a < 0.5, log(tanh(a)), log1p(-(2 * exp(-2 * max(a, 0.5)) / (1 + exp(-2 * max(a, 0.5))))))",
+        "where(a < 0.5, log(tanh(a)), log1p(-(2 * exp(-2 * where(a < 0.5, 0.5, a))"
+        " / (1 + exp(-2 * where(a < 0.5, 0.5, a))))))",
         "BHH21",
     ),
     Row("asinh", "log(a + sqrt(a**2 + 1))", "asinh(a)", "AS64"),
@@ -129,7 +136,9 @@ LOGARITHM = (
     Row(
         "log of two scaled exponentials",
         "log(c * exp(a) + d * exp(b))",
-        "max(a, b) + log(c * exp(a - max(a, b)) + d * exp(b - max(a, b)))",
+        "where(is_finite(max(a, b)), max(a, b), 0)"
+        " + log(c * exp(a - where(is_finite(max(a, b)), max(a, b), 0))"
+        " + d * exp(b - where(is_finite(max(a, b)), max(a, b), 0)))",
         "BHH21",
     ),
 )
@@ -242,9 +251,17 @@ def _mirrored(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 
 
 OWN_DOMAIN = frozenset(
-    {"three expm1", "three expm1, scaled", "log(a) - log(b)", "log of a quotient", "log of a product", "log of a power"}
-)
-"""rows about exponentials and logarithms whose replacement may be undefined where the pattern is not"""
+    {
+        "three expm1", "three expm1, scaled", "log(a) - log(b)", "log of a quotient", "log of a product",
+        "log of a power",
+        # Parts leave the range where the whole does not, as inf/inf and 0 inf.
+        "exp(a) - exp(b)", "exp(a) - exp(b), larger first", "1 - 1/(1 + e)", "expm1 of a product",
+        "atan(a) - atan(b)", "power of an exponential",
+        # Rounding takes the argument of a root below 0, and that of an arcsine above 1.
+        "acos(1 - a)", "spherical law of cosines",
+    }
+)  # fmt: skip
+"""rows about exponentials, logarithms and angles whose replacement may be undefined where the pattern is not"""
 EVERYWHERE = frozenset(
     row.name for row in EXPONENTIAL + LOGARITHM + TRIGONOMETRIC if row.name not in OWN_DOMAIN
 ) | frozenset({"difference of squares", "one minus a square", "a square minus one", "square root of a square"})

@@ -64,7 +64,6 @@ UNARY: dict[str, Callable[[arb_series], arb_series]] = {
     "logistic": lambda s: 1 / (1 + (-s).exp()),
     "atanh": lambda s: ((1 + s).log() - (1 - s).log()) / 2,
     "asinh": lambda s: (s + (1 + s * s).sqrt()).log(),
-    "exprel": lambda s: s.exp(),
 }
 
 

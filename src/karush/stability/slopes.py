@@ -23,7 +23,6 @@ from jax.extend.core import jaxpr_as_fun
 
 from karush.arithmetic.twofold import compensated, far_reaching
 from karush.core.errors import TraceError
-from karush.jaxprs.walk import inline
 from karush.stability.compensation import LARGEST, equations
 from karush.stability.contraction import product
 from karush.stability.evaluate import emit
@@ -31,7 +30,6 @@ from karush.stability.jacobians import Run, backward, forward, moved, reals, rul
 from karush.stability.kernels import with_kernels
 from karush.stability.repair import Sample, Traced, repair, take_sample
 from karush.stability.rows import Row
-from karush.stability.straight import typed
 from karush.stability.terms import Graph, read
 
 GOOD_MEAN = 1.0
@@ -129,7 +127,7 @@ def _with_kernels(slope: Slope, run: Run) -> Iterator[Way]:
     """`run` with the derivative of the original, softmax and its relatives in it taken as a whole."""
     program, real, count = slope.program, slope.real, slope.inputs
     graph = Graph(program.dtype)
-    whole = with_kernels(graph, read(graph, typed(inline(program.closed)))[1])
+    whole = with_kernels(graph, read(graph, program.closed)[1])
     if whole is not None:
         outputs = reals(whole, real)
         moves = lambda primals, tangents: jax.jvp(lambda *x: outputs(*x), tuple(primals), tuple(tangents))[1]  # noqa: E731
@@ -178,7 +176,7 @@ def _with_rules(program: Traced, repaired: Run | None) -> Run:
     if repaired is not None:
         return repaired
     graph = Graph(program.dtype)
-    return emit(read(graph, typed(inline(program.closed)))[1])
+    return emit(read(graph, program.closed)[1])
 
 
 def _traced(program: Traced, partials: Run) -> Traced:

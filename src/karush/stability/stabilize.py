@@ -21,6 +21,7 @@ from karush.core.errors import ProblemError, TraceError
 from karush.core.pytrees import path_name
 from karush.jaxprs.source import UNKNOWN, Place
 from karush.stability.compensation import COMPENSATED
+from karush.stability.own_rules import goes_backward_only
 from karush.stability.printing import text
 from karush.stability.repair import Repaired, Traced, repair
 from karush.stability.slopes import OWN_RULE, accurate_slope
@@ -135,7 +136,8 @@ class Stabilized:
             program = Traced(closed, lows, highs, dtype)
             found = repair(program)
             run = jaxpr_as_fun(closed) if found.run is None else found.run
-            ruled = accurate_slope(program, found.run, plain=not found.compensated)
+            free = not goes_backward_only(closed)
+            ruled = accurate_slope(program, found.run, plain=not found.compensated) if free else None
         changes, source = _changes(found, names), _source(found, names, self.__name__)
         if ruled is not None:
             run = ruled

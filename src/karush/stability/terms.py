@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
-from karush.jaxprs.walk import Program, Step
+from karush.jaxprs.walk import Step, inline
 from karush.stability.operations import ELEMENTWISE, STRUCTURAL
+from karush.stability.own_rules import has_own_rule
+from karush.stability.straight import typed
 
 Constant = float | int | bool
 
@@ -167,36 +170,27 @@ ALIASES: dict[str, Callable[[Graph, Step, list[Term]], Term]] = {
     "exp2": lambda g, s, a: g.term("exp2", a[0]),
     "copy": lambda g, s, a: a[0],
     "copy_p": lambda g, s, a: a[0],
-    "stop_gradient": lambda g, s, a: a[0],
+    "stop_gradient": lambda g, s, a: g.term("stop", a[0]),
 }
 """primitives that are written with other operations"""
 
 
-def read(graph: Graph, program: Program) -> tuple[list[Term], list[Term]]:
-    """Inputs and outputs of an inlined program as terms."""
+def read(graph: Graph, closed: ClosedJaxpr) -> tuple[list[Term], list[Term]]:
+    """Inputs and outputs of a program as terms; what has a derivative rule of the user's own is not looked into."""
+    program = typed(inline(closed, keep=has_own_rule))
     values: dict[int, Term] = {}
     for slot, constant in program.constants.items():
         array = np.asarray(constant)
         values[slot] = graph.constant(array, array.dtype)
     inputs = []
-    avals = _input_avals(program)
-    for index, slot in enumerate(program.inputs):
-        shape, dtype = avals.get(slot, ((), graph.dtype))
-        values[slot] = graph.make("input", (), index, shape, dtype)
+    for index, (slot, aval) in enumerate(zip(program.inputs, closed.in_avals, strict=True)):
+        values[slot] = graph.make("input", (), index, tuple(aval.shape), aval.dtype)
         inputs.append(values[slot])
     for step in program.steps:
         for slot, term in zip(step.outputs, _read_step(graph, step, [values[i] for i in step.inputs]), strict=True):
             values[slot] = term
             graph.steps.setdefault(term.number, step)
     return inputs, [values[slot] for slot in program.outputs]
-
-
-def _input_avals(program: Program) -> dict[int, tuple[tuple[int, ...], np.dtype]]:
-    found: dict[int, tuple[tuple[int, ...], np.dtype]] = {}
-    for step in program.steps:
-        for slot, aval in zip(step.inputs, step.in_avals, strict=True):
-            found.setdefault(slot, (tuple(aval.shape), np.dtype(aval.dtype)))
-    return found
 
 
 def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
@@ -218,7 +212,8 @@ def _read_step(graph: Graph, step: Step, args: list[Term]) -> list[Term]:
         return [_fixed_slice(graph, args, step)]
     if name in STRUCTURAL:
         return [graph.make(name, args[:1], STRUCTURAL[name].param(step.params), tuple(out.shape), out.dtype)]
-    if name == "dot_general" and readable and all(len(a.shape) == 1 and a.dtype == graph.dtype for a in args):
+    inner = name == "dot_general" and step.params["dimension_numbers"] == (((0,), (0,)), ((), ()))
+    if inner and readable and all(len(a.shape) == 1 and a.dtype == graph.dtype for a in args):
         product = graph.term("mul", *args)
         return [graph.make("reduce_sum", (product,), (0,), (), out.dtype)]
     return _unread(graph, step, args)
