@@ -88,7 +88,7 @@ def _mapped(operands: Sequence[Any], axes: Sequence[Any], *, kind: str) -> tuple
         lax.broadcast(x, (count,)) if axis is None else jnp.moveaxis(x, axis, 0)
         for x, axis in zip(operands, axes, strict=True)
     ]
-    return contrast(*front, kind), 0
+    return contrast(front[0], front[1], kind), 0
 
 
 contrast_p.def_impl(_computed)

@@ -27,7 +27,7 @@ from karush.stability.terms import Graph, Term, order
 def _ruled(function: Callable[[Any], Any], kind: str) -> Callable[[Any], Any]:
     """`function` along the last axis, with an accurate product for its derivative."""
     ruled = jax.custom_jvp(lambda x: function(x))
-    ruled.defjvp(lambda primals, tangents: (ruled(*primals), contrast(*primals, *tangents, kind)))
+    ruled.defjvp(lambda primals, tangents: (ruled(*primals), contrast(primals[0], tangents[0], kind)))
     return ruled
 
 
