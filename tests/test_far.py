@@ -69,3 +69,16 @@ def test_derivatives_of_all_orders_are_far_reaching_too():
         assert np.isclose(jax.grad(g)(x), 2e-150, rtol=1e-14)
         assert np.isclose(jax.grad(jax.grad(g))(x), 2.0, rtol=1e-14)
         assert jax.vmap(jax.grad(g))(np.full(3, x)).dtype == np.float64
+
+
+def test_a_power_far_beyond_the_range_keeps_its_sign_and_its_size():
+    def f(x, n):
+        return jnp.power(x, n)
+
+    g = far_reaching(lambda x, n: jnp.power(x, n) / jnp.power(x, n - 1))
+    x = np.array([0.8, 1.9, -1e30, -1e30], np.float32)
+    n = np.array([1000.0, 2000.0, 3.0, 4.0], np.float32)
+    assert not np.isfinite(f(x, n) / f(x, n - 1)).any()
+    # 2000 log2(1.9) rounds by 2^-13 of its last place before the point.
+    np.testing.assert_allclose(jax.jit(g)(x, n), x, rtol=2000 * EPS)
+    assert np.isnan(far_reaching(f)(np.float32(-1e30), np.float32(2.5)))

@@ -139,3 +139,6 @@ def test_the_accurate_product_is_linear_and_its_own_transpose():
     lo = np.array([[2.0**-30, 0.0]], np.float32)
     assert product(hi, lo, np.ones(2, np.float32))[0] == np.float32(2.0**-30)
     assert product(hi, lo * 2.0**-30, np.ones(2, np.float32))[0] == 0.0
+    # The sum of sizes overflows, that of the terms does not.
+    large = np.array([[2e38, -1.9e38, 1e38, -1e38]], np.float32)
+    np.testing.assert_allclose(product(large, 0 * large, np.ones(4, np.float32)), [1e37], rtol=1e-6)

@@ -205,10 +205,14 @@ def power(a: Far, b: Far) -> Far:
     inside = (jnp.isfinite(whole) & (jnp.abs(whole) >= least)) | jnp.isnan(whole) | (a.m == 0)
     # 2^(e b): its integer part is an exponent, the rest a factor.
     t = a.e.astype(x.dtype) * y
+    root = jnp.power(jnp.abs(a.m), 0.25 * y)
+    # Where even the root leaves the range, by the logarithm of its base, whose rounding is multiplied by y.
+    near = jnp.isfinite(root) & (root >= least)
+    t = jnp.where(near, t, t + y * jnp.log2(jnp.abs(a.m)))
     k = jnp.round(jnp.where(jnp.isfinite(t), jnp.clip(t, -FARTHEST, FARTHEST), jnp.zeros_like(t)))
-    root = of_float(jnp.power(a.m, 0.25 * y))
-    fourth = square(square(root))
-    outside = normalized(fourth.m * jnp.exp2(t - k), fourth.e + k.astype(jnp.int32))
+    fourth = square(square(of_float(jnp.where(near, root, jnp.ones_like(root)))))
+    sign = jnp.power(jnp.sign(a.m), y)
+    outside = normalized(sign * fourth.m * jnp.exp2(t - k), fourth.e + k.astype(jnp.int32))
     return choose(inside, of_float(whole), outside)
 
 

@@ -38,7 +38,8 @@ def _computed(hi: Any, lo: Any, v: Any) -> Any:
     plain = hi * v
     zeros: Callable[[Any], Twofold] = lambda shape: numbers.exact(jnp.zeros(shape, hi.dtype))  # noqa: E731
     total = tree(numbers.raw_add, terms, (hi.ndim - 1,), zeros)
-    noise = jnp.sum(jnp.abs(plain), axis=-1) * 2.0 ** (NOISE - 2 * format_of(hi).digits)
+    # Scaled first: the sum of sizes may overflow where that of the terms does not.
+    noise = jnp.sum(jnp.abs(plain) * 2.0 ** (NOISE - 2 * format_of(hi).digits), axis=-1)
     kept = jnp.where(jnp.abs(total.hi) < noise, jnp.zeros_like(total.hi), total.hi)
     return jnp.where(jnp.isfinite(total.hi), kept, jnp.sum(plain, axis=-1))
 
