@@ -36,7 +36,7 @@ GOOD_MEAN = 1.0
 """mean bits of error of a derivative that is left as it is"""
 LEAST_GAIN = 0.5
 """mean bits that a rule of its own must save"""
-WORSE = 0.25
+WORSE = 0.5
 """mean bits that a rule may cost in the partial derivatives, or in the gradient of the sum, if it helps the other"""
 MOST_PARTIALS = 256
 """entries of a Jacobian up to which it is looked at: its rule computes all of them"""
