@@ -94,6 +94,15 @@ def test_a_product_of_nothing_is_part_of_a_kernel():
         assert one_kernel(lambda x: x + x[:0] @ jnp.ones((0, 3)), np.ones(3)) is not None
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (2, 4)])
+def test_an_outer_product_is_part_of_a_kernel_where_users_forbid_promotion(shape):
+    y = np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
+    with float64(), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        kernel = one_kernel(lambda x: lax.dot_general(x, y, (((), ()), ((), ()))), np.arange(3.0))
+        assert kernel is not None
+        np.testing.assert_array_equal(kernel(np.arange(3.0)), np.tensordot(np.arange(3.0), y, 0))
+
+
 def test_a_program_with_library_calls_is_left_alone():
     with float64():
         assert one_kernel(lambda x: jnp.fft.fft(x).real, np.ones(4)) is None

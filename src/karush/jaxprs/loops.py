@@ -56,7 +56,7 @@ def dot(a: Any, b: Any, params: Any) -> Any:
     (left, right), batch = params["dimension_numbers"]
     left, right = [int(axis) for axis in left], [int(axis) for axis in right]
     if not left and batch == ((), ()) and params["preferred_element_type"] == a.dtype == b.dtype:
-        return lax.reshape(a, (*a.shape, *[1] * b.ndim)) * b
+        return lax.reshape(a, (*a.shape, *[1] * b.ndim)) * lax.reshape(b, (*[1] * a.ndim, *b.shape))
     if batch != ((), ()) or len(left) != 1 or a.ndim > 2 or b.ndim > 2 or a.dtype != b.dtype:
         return None
     longest = LONGEST if a.ndim == b.ndim == 1 else LARGEST
