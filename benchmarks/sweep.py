@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special, stats
 
+from benchmarks.paths import portable
 from karush import Box, audit
 
 RESULTS = Path(__file__).parent / "results"
-HERE = f"{Path(__file__).resolve().parent.parent}/"
 """what is left out of the paths in the results"""
 SHOWN = 8.0
 """bits beyond the conditioning from which a finding of this sweep is called a defect"""
@@ -185,9 +185,9 @@ def main() -> None:
         if name in (options.names or SWEPT) and (name not in rows or options.names):
             rows[name] = swept(name)
             text = json.dumps([rows[each] for each in SWEPT if each in rows], indent=0)
-            store.write_text(text.replace(HERE, "") + "\n")
+            store.write_text(portable(text) + "\n")
             print(name, rows[name]["verdict"], rows[name]["reason"][:90], flush=True)
-    (RESULTS / "sweep.md").write_text(table([rows[each] for each in SWEPT if each in rows]))
+    (RESULTS / "sweep.md").write_text(portable(table([rows[each] for each in SWEPT if each in rows])))
 
 
 if __name__ == "__main__":
