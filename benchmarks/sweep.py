@@ -21,7 +21,6 @@ from benchmarks.paths import portable
 from karush import Box, audit
 
 RESULTS = Path(__file__).parent / "results"
-"""what is left out of the paths in the results"""
 SHOWN = 8.0
 """bits beyond the conditioning from which a finding of this sweep is called a defect"""
 
