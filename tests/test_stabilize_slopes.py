@@ -7,6 +7,8 @@ import pytest
 
 import karush
 from karush.core.precision import float64
+from karush.stability import slopes
+from karush.stability.compensation import equations
 from karush.stability.contraction import product
 from karush.stability.operations import ELEMENTWISE
 from karush.stability.points import draw, is_normal
@@ -125,6 +127,23 @@ def test_a_derivative_whose_steps_leave_the_range_is_finite_and_accurate():
     with float64():
         g = karush.stabilize(second_difference, karush.Box(*(np.full(1, end) for end in ends)))
         assert sum_errors(g, second_difference, *ends, 1, np.float64) <= 1.0
+
+
+def test_a_derivative_too_long_to_compile_is_not_compiled_but_replaced(monkeypatch):
+    """That of a compensated program may hold ten times its operations; of a geometric mean 32,000."""
+    compiled = []
+    measured = slopes.Slope.errors
+
+    def errors(slope, judged):
+        compiled.append(equations(jax.make_jaxpr(judged)(*slope.program.closed.in_avals).jaxpr))
+        return measured(slope, judged)
+
+    monkeypatch.setattr(slopes, "LARGEST_DERIVED", 0)
+    monkeypatch.setattr(slopes.Slope, "errors", errors)
+    g = karush.stabilize(lambda x: jnp.log(1.0 + x), karush.Box(1e-12, 1.0))
+    assert slopes.OWN_RULE.name in {change.row for change in g.changes}
+    assert len(compiled) == 1
+    assert jax.grad(g)(np.float32(1e-9)) == np.float32(1.0)
 
 
 def test_the_accurate_product_is_linear_and_its_own_transpose():

@@ -42,6 +42,9 @@ MOST_PARTIALS = 256
 """entries of a Jacobian up to which it is looked at: its rule computes all of them"""
 LARGEST_FAR = 6 * LARGEST
 """operations of a program whose numbers have an exponent of their own, which compile faster than twofold ones"""
+LARGEST_DERIVED = 2 * LARGEST
+"""operations of the derivative of a repaired program up to which it is compiled at all: that of a compensated program
+can be some ten times as long as the program, and take XLA minutes"""
 OWN_RULE = Row("derivative with a rule of its own", "", "", "Hig02")
 
 
@@ -107,7 +110,9 @@ def accurate_slope(program: Traced, repaired: Run | None, *, plain: bool = True,
     slope = Slope(program, real, take_sample(meaning, np.random.default_rng(seed)))
     if not any(ok.any() for ok in slope.sample.valid):
         return None
-    before = slope.errors(with_sum(run, real, len(avals)))
+    derived = with_sum(run, real, len(avals))
+    # A derivative that takes too long to compile is replaced by the best there is.
+    before = slope.errors(derived) if _traceable(derived, program, LARGEST_DERIVED) else np.full(2, np.inf)
     if before.max() <= GOOD_MEAN:
         return None
     plain_program = _with_rules(program, repaired if plain else None)
